@@ -50,7 +50,7 @@ def options(verb: Verb) -> str:
 def _flags(command: click.Command) -> str:
     """Return what a command takes besides, of one that stands in no table."""
     flags = [option.opts[-1] for option in command.params if not getattr(option, "hidden", False)]
-    return " ".join(f"`{flag}`" for flag in flags if flag not in {"--server", "--group", "--json", "--quiet"})
+    return " ".join(f"`{flag}`" for flag in flags if flag not in {"--server", "--group", "--home", "--json", "--quiet"})
 
 
 def placed(page: str) -> str:

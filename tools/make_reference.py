@@ -10,7 +10,8 @@ from pathlib import Path
 
 from prometheus_client.core import REGISTRY
 
-import tidings.running  # noqa: F401 - registers what the process counts
+import tidings.running
+import tidings.worker.ahead  # noqa: F401 - the same
 from tidings.api.routes.health import families
 from tidings.cli.main import cli
 from tidings.config import Config
@@ -21,6 +22,7 @@ from tidings.core.event_type import BUILT_IN
 from tidings.core.pressure import Report, Seen, Waits, Why
 from tidings.operations.fleet import Watched
 from tidings.operations.readings import Readings
+from tidings.worker.ahead_session import ATTEMPTS
 from tidings.worker.intake import LANDED
 from tidings.worker.lines import SENT
 from tidings.worker.reporting import FIGURES
@@ -102,7 +104,7 @@ def metrics() -> str:
         "of the process that answers; `tidings_relay_…` are told by `tidings relay`, at `TIDINGS_METRICS_ADDRESS`. Who may ask, and the alerts that are made of them: [in production](../production.md#watching).\n",
     ]
     FIGURES.set("", _SAID, [Waits("", 0, 0, 0, 0, Why.NOTHING)])
-    for counter in (SENT, LANDED):
+    for counter in (SENT, LANDED, ATTEMPTS):
         counter.labels("")
     for told in (families(_NOTHING), REGISTRY.collect()):
         parts.append("| metric | kind | labels | means |\n|---|---|---|---|")

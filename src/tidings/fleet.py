@@ -1,7 +1,7 @@
 """Running the relay of a source, and looking after the stream (docs/fleet.md)."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Literal
 
@@ -12,17 +12,16 @@ from tidings.app import database_of, opened
 from tidings.clock import Clock
 from tidings.config import Config
 from tidings.core.errors import StartupError
-from tidings.core.fleet import SHOWN, Fleet, check_name, fleet_of, sender_of, spread, with_groups, without_home
-from tidings.core.group import check_group_id
+from tidings.core.fleet import Fleet, check_name, fleet_of
 from tidings.operations.services import Services
 from tidings.running import asked_telemetry, watched
+from tidings.store import fleet as fleet_store
 from tidings.store import home, placing, workers
 from tidings.store import relay as stored
-from tidings.store.database import Database
 from tidings.transport import stream
 from tidings.transport.stream import Stream, inbox_of
 from tidings.transport.stream_away import StreamAwayError
-from tidings.transport.stream_making import MAX_BYTES, make, take_away
+from tidings.transport.stream_making import MAX_BYTES, make
 from tidings.worker.crew import Crew
 from tidings.worker.duties import every
 from tidings.worker.lines import send
@@ -39,7 +38,6 @@ STOP_SECONDS = 10.0
 ADMINISTRATOR = "_INBOX.admin"  # where answers come to whoever makes the stream or looks after it
 LEFT_AT_ONCE = 100  # flights
 LEFT_BYTES = 32 * 2**20
-GROUPS_AT_ONCE = 1000
 Doing = Literal["move", "plan", "abandon"]
 
 
@@ -76,9 +74,12 @@ async def run_relay(config: Config, stop: Signal, *, on_ready: Callable[[Fleet],
             services.wide, way.flights, fleet, services.box, services.clock, source=source, salt=services.installation.salt,
             telemetry=telemetry, look=way.bucket.fleet,
         )  # fmt: skip
-        reporter = Reporter(services.wide, way.bucket, relay, services.clock, source)
+        async with services.wide.connection() as connection:
+            identity = await fleet_store.identity(connection, services.installation.salt)
+        reporter = Reporter(services.wide, way.bucket, relay, services.clock, source, identity=identity)
         with told_as_startup("what is drained"):
             await reporter.heed()
+            await reporter.expect_alone(stop)
         try:
             async with watched(config, RelayWatch(reporter.why_not_ready)):
                 await _relay(services, way, fleet, relay, reporter, stop, on_ready)
@@ -107,7 +108,7 @@ async def _relay(
     crew.begin("reporter", every(REPORT_INTERVAL, reporter, stopping))
     on_ready(fleet)
     try:
-        await crew.until(stop.wait(), way.until_closed())
+        await crew.until(stop.wait(), way.until_closed(), reporter.until_doubled())
     finally:
         relay.stop()
         stopping.set()
@@ -145,8 +146,11 @@ async def leave(config: Config) -> int:
                 await stored.forget(owner, [flight.id for flight in left])
                 sent += len(left)
             await stored.leave(owner)
+            identity = await fleet_store.identity(owner, services.installation.salt)
             try:
-                await way.bucket.forget(name)
+                said = await way.bucket.said(name)
+                if said is None or not said.is_of_another(identity):
+                    await way.bucket.forget(name)
             except StreamAwayError as error:
                 logger.warning("the stream still knows this source, and will call it silent for some days: %s", error)
         finally:
@@ -161,101 +165,8 @@ async def make_stream(config: Config, homes: Sequence[str], *, replicas: int, mo
         StartupError: It cannot be made; with the remedy.
     """
     fleet = fleet_of(tuple(homes))
-    async with _administering(config) as way:
-        return await make(way, fleet, replicas=replicas, most_bytes=most_bytes, version=_version())
-
-
-async def remove_home(config: Config, home: str, *, besides: Collection[str] = ()) -> bool:
-    """Have a fleet be without a home where no group lives; False: flights are in its stream still, which stays.
-
-    Args:
-        besides: Senders that are gone for good, and are not waited for.
-
-    Raises:
-        StartupError: Groups live there, or somebody may send there still.
-    """
-    async with _administering(config) as way:
-        for member in besides:
-            await way.bucket.forget(member)
-        followed = await way.bucket.fleet()
-        await expect_followed(way, followed)
-        await way.bucket.change(lambda fleet: without_home(fleet, home, _version(), followed=followed.version))
-        await way.bucket.forget(sender_of(home))
-        return await take_away(way, home)
-
-
-async def expect_followed(way: Stream, fleet: Fleet) -> None:
-    """Return when all who send have heard of the directory as it is.
-
-    Raises:
-        StartupError: Some have not.
-        StreamAwayError: The stream did not answer.
-    """
-    behind = sorted(member for member, version in (await way.bucket.settled()).items() if version < fleet.version)
-    if behind:
-        raise StartupError(
-            f"{', '.join(behind[:SHOWN])} did not say yet that nothing by an older directory is on its way. Try again in some "
-            "seconds; start what is not running; name what is gone for good with --without."
-        )
-
-
-async def place(config: Config, groups: Sequence[str], home: str) -> Fleet:
-    """Say that groups live at a home, whatever their names; without any, those that have webhooks in this database.
-
-    Raises:
-        StartupError: The fleet has no such home, or cannot remember so many.
-    """
-    if not groups:
-        async with opened(config) as services:
-            groups = [group_id async for group_id in _groups(services.wide, are_owned=True)]
-    for group_id in groups:
-        check_group_id(group_id)
-    async with _administering(config) as way:
-        return await way.bucket.change(lambda fleet: with_groups(fleet, dict.fromkeys(groups, home), _version()))
-
-
-async def spread_names(
-    config: Config, homes: Sequence[str], databases: Mapping[str, str], *, is_plan: bool
-) -> tuple[Fleet, int]:
-    """Have groups' names lead to these homes. Each group that there is stays where it lives.
-
-    Args:
-        databases: The URL of each home's database, where its groups are read.
-        is_plan: Change nothing, and tell what would be so.
-
-    Returns:
-        The fleet, and how many groups it remembers that are not where their names lead.
-
-    Raises:
-        StartupError: A home's database was not said or cannot be read, or too many groups would be remembered.
-    """
-    async with _administering(config) as way:
-        there = await way.bucket.fleet()
-        if missing := sorted({*there.homes} ^ {*databases}):
-            raise StartupError(
-                f"The fleet has the homes {', '.join(there.homes)}; say the database of each, and no other: "
-                f"--database {missing[0]}=URL."
-            )
-        groups: set[str] = set()
-        for url in databases.values():
-            async with database_of(msgspec.structs.replace(config, database_url=url)) as database:
-                groups.update([group_id async for group_id in _groups(database)])
-
-        def changed(fleet: Fleet) -> Fleet:
-            kept = {group_id: fleet.home_of(group_id) for group_id in groups}
-            return spread(fleet, homes, kept, _version())
-
-        fleet = changed(there) if is_plan else await way.bucket.change(changed)
-    return fleet, len(fleet.moved)
-
-
-async def _groups(database: Database, *, are_owned: bool = False) -> AsyncIterator[str]:
-    last = ""
-    async with database.connection() as connection:
-        while page := await placing.groups_after(connection, last, GROUPS_AT_ONCE):
-            last = page[-1]
-            for group_id in await placing.owned(connection, page) if are_owned else page:
-                yield group_id
+    async with administering(config) as way:
+        return await make(way, fleet, replicas=replicas, most_bytes=most_bytes, version=directory_version())
 
 
 async def leave_as_home(config: Config) -> str | None:
@@ -304,7 +215,7 @@ async def move_group(
     async with (
         opened(config, is_to_change=False) as services,
         database_of(msgspec.structs.replace(config, database_url=url)) as there,
-        _administering(config) as way,
+        administering(config) as way,
     ):
         move = Move(
             services.wide,
@@ -313,8 +224,9 @@ async def move_group(
             group_id,
             source=config.home,
             target=target,
-            version=_version,
+            version=directory_version,
             besides=besides,
+            tell=tell,
         )
         if doing == "plan":
             return await move.plan()
@@ -324,7 +236,8 @@ async def move_group(
         return await move.run()
 
 
-def _version() -> int:
+def directory_version() -> int:
+    """Return the version of a change of the directory that is made now, where the last one is not later."""
     return int(Clock().now().timestamp())
 
 
@@ -359,7 +272,7 @@ def _inbox_of_source(config: Config) -> str:
 
 
 @asynccontextmanager
-async def _administering(config: Config) -> AsyncIterator[Stream]:
+async def administering(config: Config) -> AsyncIterator[Stream]:
     """Lend the stream to whoever changes the fleet."""
     async with stream_of_fleet(config) as way:
         try:

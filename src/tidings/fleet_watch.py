@@ -9,14 +9,13 @@ import msgspec
 
 from tidings.config import Config
 from tidings.core.errors import StartupError
-from tidings.core.pressure import REPORT_INTERVAL, Seen, still_on_the_way
+from tidings.core.pressure import HEARING_SECONDS, Seen, still_on_the_way
 from tidings.fleet import fleet_of_stream, stream_of_fleet, told_as_startup
 from tidings.transport.stream import Stream
 from tidings.transport.stream_away import StreamAwayError
 from tidings.transport.stream_standing import look
 
 DRAIN_INTERVAL: Final = 1.0  # seconds between looks whether all is landed
-HEARING_SECONDS: Final = 4 * REPORT_INTERVAL  # in which a source at work says something, whatever its clock says
 CALM_LOOKS: Final = 2  # that find nothing, in a row: what was being sent when it was drained may have come in between
 
 

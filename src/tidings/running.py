@@ -15,6 +15,7 @@ import msgspec
 from tidings import __version__
 from tidings.api.across import AcrossHomes
 from tidings.api.bins import Bins
+from tidings.api.moved import MovedAway
 from tidings.api.proxies import BehindProxies
 from tidings.api.publishing import PublishingFirst
 from tidings.api.server import create_app
@@ -274,6 +275,8 @@ async def _serving(services: Services) -> AsyncIterator[str]:
     tails = Tails()
     framework = create_app(services, version=__version__, plugins=[portal, bins], tails=tails)
     application: Any = PublishingFirst(framework, services)
+    if config.home is not None:
+        application = MovedAway(application, services)
     if services.across is not None:
         application = AcrossHomes(application, services, services.across)
     application = BehindProxies(application, config.trusted_networks)

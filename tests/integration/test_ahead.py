@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import msgspec
@@ -20,6 +20,7 @@ from tests.support.stream import Cluster
 from tests.support.switch import Switch
 from tidings.config import Config
 from tidings.core.ahead import GIVE_UP_SECONDS, RENEW_INTERVAL, Said, Turn, encode_said, read_said
+from tidings.core.cargo import FORMAT
 from tidings.store.outages import AnotherDatabaseError, RefusedConnectionError
 from tidings.transport.stream import Stream
 from tidings.transport.stream_ahead import AheadStream, ahead_of
@@ -498,3 +499,22 @@ async def is_open(away: Away, timeout_seconds: float) -> bool:
     """Whether lanes of webhooks with this timeout are open for whoever sends ahead."""
     said = read_said((await away.beside.state())[0])
     return said.since is not None and datetime.now(UTC) - said.since > timedelta(seconds=timeout_seconds)
+
+
+async def test_an_event_that_nobody_can_route_keeps_nothing_else_from_being_sent(
+    source: Engine, away: Away, receiver: Receiver, way: Stream
+) -> None:
+    home, switch = away.engine, away.switch
+    webhook = await home.add_webhook(receiver.url(), "order.*", timeout_seconds=1)
+    await at_hand(home, webhook.id)
+    early = "0001-01-01T00:00:00+14:00"  # there is no such time in UTC
+    event = [uuid4(), "default", "publish", "order.paid", None, None, None, None, "{}", None, early, None, None, None, 0, None]
+    async with relaying(source, way.flights):
+        switch.cut()
+        await eventually(away.is_ahead)
+        await way.flights.send("here", "shop", uuid4(), msgspec.msgpack.encode([FORMAT, [event]]))
+        await publish(source, range(1))
+        await receiver.wait_for(1)
+        assert numbers(receiver) == [0]
+        switch.mend()
+        await eventually(lambda: are_ended(home, 1))

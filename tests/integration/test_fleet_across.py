@@ -22,7 +22,7 @@ from tidings.config import Config
 from tidings.core.api_key import id_of, id_text, write_key
 from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet, with_groups
-from tidings.core.voucher import VouchedKey, Voucher, digest_of, seal_key, sealed
+from tidings.core.voucher import VouchedKey, Voucher, digest_of, said_of, seal_key, sealed
 from tidings.operations.across import Directory, DirectoryReader
 from tidings.store import placing
 
@@ -141,6 +141,13 @@ async def test_nobody_else_can_say_that_a_request_was_handed_on(homes: tuple[Hom
     assert (await told(weak)).status_code == 403, "what the key may do is asked as everywhere"
     elsewhere = await told(replaced(good, group_id=HERE))
     assert (elsewhere.status_code, elsewhere.json()["code"]) == (503, "HOMES_DISAGREE"), "nothing is handed on twice"
+    for group, status in ((THERE, 200), (f"{THERE}x", 403), (HERE, 403), (None, 403)):
+        assert (await us.call("POST", "/api/v1/groups", json={"id": THERE})).status_code in {201, 409}
+        of_group = replaced(good, target=said_of(b"/api/v1/webhooks", THERE))
+        headers = {"Tidings-Voucher": sealed(of_group, seal_key(HOMES_KEY))} | (
+            {} if group is None else {"X-Tidings-Group": group}
+        )
+        assert (await us.http.get("/api/v1/webhooks", headers=headers)).status_code == status, "and one group"
     assert (await us.call("POST", "/api/fleet/keys", json={})).status_code == 403
     assert (await us.call("POST", "/api/fleet/about", json={})).status_code == 403
 

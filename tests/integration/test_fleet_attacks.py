@@ -176,7 +176,7 @@ async def test_no_member_sends_in_the_name_of_another_by_having_answers_sent_the
             count = (await root.flights.holding("us")).last
             assert count > 1, "the stream does send answers there"
             landed = 0
-            intake = Intake(home.services.wide, root, "us", again_seconds=0)
+            intake = Intake(home.services.wide, root.flights, "us", again_seconds=0)
             while landed < count:
                 landed += await intake.run_once()
             await hostile.close()

@@ -27,7 +27,8 @@ from tidings.config import Config
 from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet
 from tidings.core.homes import parse_homes
-from tidings.fleet import make_stream, place, run_relay
+from tidings.fleet import make_stream, run_relay
+from tidings.fleet_homes import place
 from tidings.transport import stream
 from tidings.transport.stream import inbox_of
 from tidings.transport.stream_ahead import AheadStream

@@ -355,8 +355,11 @@ async def test_a_connection_to_a_frozen_stream_ends(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [b"\xff", b'{"a": 1}', b'[["public", "orders", ["TRUNCATE"]]]', b'[["public", "a\\u0000b", ["INSERT"]]]']
-)
+    "said",
+    [
+        b"\xff", b'[["public", "\xff", ["INSERT"]]]', b'{"a": 1}', b'[["public", "orders", ["TRUNCATE"]]]', b'[["public", "a\\u0000b", ["INSERT"]]]',
+    ],
+)  # fmt: skip
 async def test_what_a_home_says_that_cannot_be_read_changes_nothing_and_kills_no_source(
     source: Engine, way: Stream, said: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,14 @@ import pytest
 import trustme
 
 from tests.support.engine import eventually
-from tidings.core.errors import HomeAwayError, HomesDisagreeError, InvalidInputError
-from tidings.transport.homes import AT_ONCE, Homes
+from tidings.core.errors import BusyError, HomeAwayError, HomesDisagreeError, InvalidInputError
+from tidings.transport.homes import OWN, UNDER_WAY, WAITING, Homes
 
 
 @asynccontextmanager
-async def _server(answer: bytes | None, tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[str, list[bytes]]]:
+async def _server(
+    answer: bytes | None, tls: ssl.SSLContext | None = None, *, is_left_open: bool = False
+) -> AsyncIterator[tuple[str, list[bytes]]]:
     """Lend the address of a server that answers everything so (None: nothing ever), and the heads that it is sent."""
     heads: list[bytes] = []
 
@@ -28,6 +30,8 @@ async def _server(answer: bytes | None, tls: ssl.SSLContext | None = None) -> As
             else:
                 writer.write(answer)
                 await writer.drain()
+                if is_left_open:
+                    await reader.read()
         except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
             pass
         finally:
@@ -50,8 +54,14 @@ async def _homes(address: str, **more: Any) -> AsyncIterator[Homes]:
         await homes.close()
 
 
-async def _ask(homes: Homes, target: bytes = b"/api/v1/events", headers: list[tuple[bytes, bytes]] | None = None) -> bytes:
-    async with homes.asked("us", "POST", target, headers or [], b"{}") as answer:
+async def _ask(
+    homes: Homes,
+    target: bytes = b"/api/v1/events",
+    headers: list[tuple[bytes, bytes]] | None = None,
+    *,
+    of: str | None = "acme",
+) -> bytes:
+    async with homes.asked("us", "POST", target, headers or [], b"{}", of=of) as answer:
         return await answer.whole()
 
 
@@ -109,19 +119,60 @@ async def _has(heads: list[bytes], many: int) -> bool:
     return len(heads) >= many
 
 
-async def test_a_home_that_hangs_takes_its_share_and_no_more() -> None:
+async def test_a_home_that_hangs_takes_its_share_and_no_more_and_each_group_its_share_of_that() -> None:
     async with _server(None) as (address, heads), _homes(address) as homes:
-        waiting = [asyncio.create_task(_ask(homes)) for _ in range(AT_ONCE)]
-        await eventually(lambda: _has(heads, AT_ONCE))
-        with pytest.raises(HomeAwayError, match="wait for it already"):
+        waiting = [asyncio.create_task(_ask(homes)) for _ in range(WAITING // 2)]
+        await eventually(lambda: _has(heads, WAITING // 2))
+        with pytest.raises(BusyError, match="24 calls for the group 'acme' to home us wait for it already"):
             await _ask(homes)
+        waiting += [asyncio.create_task(_ask(homes, of=f"group {number}")) for number in range(WAITING // 2)]
+        await eventually(lambda: _has(heads, WAITING))
+        with pytest.raises(HomeAwayError, match="48 calls wait for it already"):
+            await _ask(homes, of="newcomer")
+        waiting += [asyncio.create_task(_ask(homes, of=None)) for _ in range(OWN)]
+        await eventually(lambda: _has(heads, WAITING + OWN))
+        with pytest.raises(HomeAwayError, match="24 questions wait for it already"):
+            await _ask(homes, of=None)
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
         again = asyncio.create_task(_ask(homes))
-        await eventually(lambda: _has(heads, AT_ONCE + 1))
+        await eventually(lambda: _has(heads, WAITING + OWN + 1))
         again.cancel()
         await asyncio.gather(again, return_exceptions=True)
+
+
+async def test_answers_without_an_end_leave_places_to_others() -> None:
+    endless = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"
+    async with _server(endless, is_left_open=True) as (address, heads), _homes(address) as homes, AsyncExitStack() as stack:
+        for group in ("a", "b", "c"):
+            for _ in range(20):  # as many as a group may follow
+                answer = await stack.enter_async_context(homes.asked("us", "GET", b"/", [], of=group))
+                assert await anext(answer.parts()) == b"ok"
+        assert len(heads) == 60
+        for _ in range((UNDER_WAY - 60) // 2):
+            await stack.enter_async_context(homes.asked("us", "GET", b"/", [], of="greedy"))
+        with pytest.raises(BusyError, match="are under way there"):
+            await stack.enter_async_context(homes.asked("us", "GET", b"/", [], of="greedy"))
+        for group in ("d", "e", "f"):
+            await stack.enter_async_context(homes.asked("us", "GET", b"/", [], of=group))
+        await stack.enter_async_context(homes.asked("us", "GET", b"/", []))
+    async with _server(OK) as (address, _), _homes(address) as homes:
+        for _ in range(UNDER_WAY + WAITING):
+            assert await _ask(homes) == b"ok", "each gives its place back"
+
+
+async def test_an_answer_sets_no_cookie_of_another_home() -> None:
+    head = b"HTTP/1.1 200 OK\r\nSet-Cookie: tidings=x\r\nServer: s\r\nTidings-Next: 7\r\nContent-Length: 2\r\n\r\nok"
+    async with _server(head) as (address, _), _homes(address) as homes, homes.asked("us", "GET", b"/", []) as answer:
+        assert [name for name, _ in answer.headers] == [b"tidings-next", b"content-length"]
+
+
+async def test_how_long_an_answer_may_take_is_said_for_each_call() -> None:
+    async with _server(None) as (address, _), _homes(address) as homes:
+        with pytest.raises(HomeAwayError, match="ReadTimeout; what was asked for may have been done"):
+            async with homes.asked("us", "GET", b"/", [], of="acme", seconds=0.1):
+                raise AssertionError
 
 
 async def test_a_home_that_cannot_be_reached_is_left_alone_for_a_moment() -> None:

@@ -16,7 +16,8 @@ from tests.support.engine import Engine, engine_of, eventually
 from tests.support.receiver import Receiver
 from tidings.app import opened
 from tidings.config import Config
-from tidings.fleet import leave, leave_as_home, make_stream, move_group, place, run_relay
+from tidings.fleet import leave, leave_as_home, make_stream, move_group, run_relay
+from tidings.fleet_homes import place
 from tidings.running import run
 from tidings.worker.signals import Signal
 

@@ -1,8 +1,6 @@
 """A group moves to another home with all that it has; whenever the move is broken off, nothing is lost, and it goes on."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -10,11 +8,10 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from tests.support.engine import Engine
-from tests.support.furnished import Furnished, furnishing
+from tests.support.furnished import Furnished
 from tests.support.homes import Home
+from tests.support.moves import Halted, KilledError, Life, move_of, rows_of, without_state
 from tests.support.receiver import Receiver
-from tests.support.serving import ApiServer
 from tidings.core.errors import HomesDisagreeError, StartupError
 from tidings.core.fleet import parking, with_groups, with_homes
 from tidings.operations import groups
@@ -28,7 +25,7 @@ from tidings.worker.moving import Move
 from tidings.worker.scheduler import Scheduler
 from tidings.worker.signals import Signal
 
-pytest_plugins = ("tests.support.fleet_fixtures", "tests.support.home_fixtures")
+pytest_plugins = ("tests.support.fleet_fixtures", "tests.support.home_fixtures", "tests.support.move_fixtures")
 
 # Tables of which nothing goes along when a group moves. A new one stands here, with the reason, or in `plan` of store/sql/moving.sql.
 STAYS = {
@@ -46,58 +43,13 @@ STAYS = {
 }  # fmt: skip
 
 
-@pytest.fixture
-async def acme(
-    homes: tuple[Home, Home], fleet_stream: Stream, api_server: ApiServer, receiver: Receiver
-) -> AsyncIterator[Furnished]:
-    """A group that has one of everything at `east`, but for what cannot be moved."""
-    east, _ = homes
-    await fleet_stream.bucket.change(lambda fleet: with_groups(fleet, {"acme": "east", "other": "east"}, 1))
-    for home in homes:
-        await home.follower.run_once()
-    async with furnishing(east.engine, api_server, receiver.url()) as made:
-        await east.engine.sql("update tidings.recoveries set state = 'cancelled', finished_at = now()")
-        await east.engine.sql("update tidings.erasures set state = 'done', subject = null, finished_at = now()")
-        await made("DELETE", "/api/v1/collections/posts?confirm=posts")
-        while await east.engine.value("select count(*) from tidings.outbox") + await east.engine.cycle():
-            pass
-        await east.engine.sql("delete from tidings.flights")  # what its listener's client was given, and never answers
-        yield made
-
-
-def move_of(homes: tuple[Home, Home], way: Stream, group: str = "acme", **more: Any) -> Move:
-    east, west = homes
-    here, there = east.engine.services.wide, west.engine.services.wide
-    return Move(here, there, way, group, source="east", target="west", version=lambda: 0, **more)
-
-
-async def rows_of(engine: Engine, group: str) -> dict[str, list[str]]:
-    """Return all that a group has, table by table, as JSON."""
-    found: dict[str, list[str]] = {}
-    async with engine.services.wide.transaction() as connection:
-        ids = [row["id"] for row in await connection.fetch("select id from tidings.events where group_id = $1", group)]
-        ids += [row["id"] for row in await connection.fetch("select id from tidings.deliveries where group_id = $1", group)]
-        for row in await connection.fetch(load("moving")["plan"], group, ids):
-            if row["name"] not in {"groups", "members"}:
-                rows = await connection.fetch(f"select to_jsonb(x) - 'signer_id' as row from ({row['take']}) x")
-                found[row["name"]] = sorted({*found.get(row["name"], []), *(one["row"] for one in rows)})
-    return found
-
-
-def without_state(rows: dict[str, list[str]]) -> dict[str, list[Any]]:
-    """Leave out when a lane is looked at next, and whether it is open."""
-    lanes = [json.loads(one) for one in rows["lanes"]]
-    kept = [{name: one[name] for name in one if name not in {"due_at", "in_flight", "saturated"}} for one in lanes]
-    return rows | {"lanes": sorted(kept, key=str)}
-
-
 async def test_no_table_is_forgotten(homes: tuple[Home, Home]) -> None:
     east, _ = homes
     tables = await east.engine.sql(
         "select relname from pg_class where relnamespace = 'tidings'::regnamespace and relkind in ('r', 'p') and not relispartition"
     )
     async with east.engine.services.wide.connection() as connection:
-        moved = {row["name"] for row in await connection.fetch(load("moving")["plan"], "acme", [])}
+        moved = {row["name"] for row in await connection.fetch(load("moving")["plan"], "acme", [], [])}
     assert {row["relname"] for row in tables} == moved | set(STAYS)
     assert not moved & set(STAYS)
 
@@ -127,21 +79,6 @@ async def test_a_group_moves_with_all_that_it_has_and_is_delivered_from_there(
     ) or west.engine.clock.ahead
     await west.engine.cycle()
     assert len(receiver.received) > sent, "what is published there is delivered, under secrets that can be read"
-
-
-class KilledError(BaseException):
-    """What kills does not ask."""
-
-
-class Life:
-    """Ends when a step is to be done."""
-
-    def __init__(self, last: str) -> None:
-        self._last = last
-
-    def __call__(self, step: str) -> None:
-        if step == self._last:
-            raise KilledError
 
 
 # In the order that they come. A move that is begun again after the group has left begins behind that.
@@ -259,20 +196,6 @@ async def test_what_cannot_be_moved_is_refused_with_a_sentence(
     await west.engine.add_webhook("https://example.com", "order.*", group_id="acme")
     with pytest.raises(StartupError, match="already, and two cannot become one"):
         await move_of(homes, fleet_stream).run()
-
-
-class Halted:
-    """The stream, of which a move hears no word of those who send until somebody lets it."""
-
-    def __init__(self, way: Stream) -> None:
-        self.flights, self.bucket = way.flights, self
-        self.fleet, self.change, self._way = way.bucket.fleet, way.bucket.change, way
-        self.is_asked, self.may_go_on = asyncio.Event(), asyncio.Event()
-
-    async def settled(self) -> dict[str, int]:
-        self.is_asked.set()
-        await self.may_go_on.wait()
-        return await self._way.bucket.settled()
 
 
 def halted_move(homes: tuple[Home, Home], way: Halted) -> Move:

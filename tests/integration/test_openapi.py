@@ -122,10 +122,22 @@ async def test_examples_of_answers_are_what_their_types_say(document: Any) -> No
         assert document["components"]["schemas"][name]["examples"] == [example]
 
 
+_HOME = {"$ref": "#/components/parameters/Home"}
+
+
 async def test_the_group_and_the_lines_of_a_batch_are_described(document: Any) -> None:
     for _, path, said in operations(document):
         assert {"$ref": "#/components/parameters/Group"} in said["parameters"], path
     assert document["components"]["parameters"]["Group"]["name"] == "X-Tidings-Group"
+    assert document["components"]["parameters"]["Home"]["name"] == "X-Tidings-Home"
+    with_home = {f"{method} {path}" for method, path, said in operations(document) if _HOME in said["parameters"]}
+    assert {
+        "get /api/v1/diagnosis",
+        "get /api/v1/audit",
+        "get /api/v1/set-aside/{number}",
+        "put /api/v1/tables/{table}",
+    } <= with_home
+    assert not any("/api/v1/webhooks" in one or "/api/v1/groups/" in one for one in with_home), "their home answers by itself"
     batch = document["paths"]["/api/v1/events/batch"]["post"]["requestBody"]["content"]
     assert set(batch) == {"application/x-ndjson", "application/octet-stream"}
     assert {"/healthz", "/readyz", "/metrics"} <= set(document["paths"])

@@ -354,6 +354,61 @@ async def test_few_events_and_many_are_written_alike_in_their_order_and_the_bell
     await sleeper.close()
 
 
+async def test_a_relay_takes_the_oldest_rows_by_their_number_alone_whatever_the_estimates(database_url: str) -> None:
+    writer = await asyncpg.connect(database_url, server_settings={"enable_seqscan": "off", "enable_bitmapscan": "off"})
+    await writer.execute(
+        "insert into tidings.outbox (source, type, record) select 'publish', 'a.b', to_json(n) from generate_series(1, 3000) n"
+    )
+    for _ in range(7):  # the plan for any number is the sixth, if it is thought good
+        async with writer.transaction():
+            taken = await outbox.take_alone(writer, 250)
+        assert [row["record"] for row in taken.rows] == [str(1 + n + 250 * _) for n in range(250)]
+    statement = load("outbox")["take_alone"]
+    for mode in ("force_generic_plan", "force_custom_plan"):
+        await writer.execute(f"set plan_cache_mode = {mode}")
+        await writer.execute(f"prepare taking as {statement}")
+        plan = await writer.fetchval("explain (analyze, format json) execute taking (100, 16000000, 8000000)")
+        await writer.execute("deallocate taking")
+        assert set(re.findall(r'"Index Name": "(\w+)"', plan)) == {"outbox_pkey"}
+        assert max(int(float(number)) for number in re.findall(r'"Actual Rows": ([\d.]+)', plan)) == 100
+    await writer.close()
+
+
+async def test_large_rows_are_taken_alone_up_to_so_many_bytes_and_one_at_least(database_url: str) -> None:
+    writer = await asyncpg.connect(database_url)
+    await writer.execute(
+        "insert into tidings.outbox (source, type, record) select 'publish', 'a.b', to_json(repeat('x', size)) from unnest(array[1500, 600, 600, 10]) size"
+    )
+    take = load("outbox")["take_alone"]
+    assert [len(await writer.fetch(take, 100, 1000, 10**9)) for _ in range(4)] == [1, 2, 1, 0], "while those before have less"
+    await writer.close()
+
+
+async def test_a_session_is_tidied_when_it_is_given_back_unless_own_statements_alone_were_run_in_it(database_url: str) -> None:
+    database = await open_database(database_url, max_connections=1)
+    own = database.for_own_statements()
+
+    async def said() -> str | None:
+        async with own.connection() as connection:
+            found: str | None = await connection.fetchval("select current_setting('tidings.left', true)")
+            return found or None
+
+    async def leave(where: Database) -> None:
+        async with where.connection() as connection:
+            await connection.execute("select set_config('tidings.left', 'something', false)")
+
+    await leave(own)
+    assert await said() == "something", "what is asked thousands of times costs no journey more"
+    await leave(database)
+    assert await said() is None
+    async with own.connection() as connection:
+        await connection.execute("begin; create table public.half_made ()")
+    async with own.connection() as connection:
+        assert not connection.is_in_transaction()
+        assert await connection.fetchval("select to_regclass('public.half_made')") is None
+    await database.close()
+
+
 async def test_the_wrong_secret_key_is_refused_at_the_start(database_url: str) -> None:
     database = await open_database(database_url, max_connections=1)
     await load_installation(database, SecretBox("one"), None)

@@ -355,14 +355,17 @@ async def test_where_there_is_no_room_for_it_nothing_is_left_half_made_and_what_
         with pytest.raises(StartupError, match=r"cannot keep 1 copies \(.*\)\. Start as many nodes .*max_file_store"):
             await make(way, FLEET, replicas=1, most_bytes=1_500_000)
         assert await names(way) == set()
-        await make(way, FLEET, replicas=1, most_bytes=1_000_000)
-        await way.jetstream.delete_stream(ahead_of("here"))
-        await way.jetstream.add_stream(name="other", subjects=["other"], max_bytes=600_000)
-        await way.flights.send("here", "shop", uuid4(), b"x")
-        with pytest.raises(StartupError, match="max_file_store"):
-            await make(way, FLEET, replicas=1, most_bytes=1_000_000)
-        assert await names(way) == {"TIDINGS_here", "KV_TIDINGS", "other"}
-        assert await way.flights.last("here") == 1
+        two = fleet_of(("eu", "us"))
+        await make(way, two, replicas=1, most_bytes=600_000)
+        for home in two.homes:
+            await way.jetstream.delete_stream(ahead_of(home))
+        await way.jetstream.add_stream(name="other", subjects=["other"], max_bytes=330_000)
+        await way.flights.send("eu", "shop", uuid4(), b"x")
+        with pytest.raises(StartupError, match="max_file_store"):  # there is room for one of them
+            await make(way, two, replicas=1, most_bytes=600_000)
+        assert await names(way) == {"TIDINGS_eu", "TIDINGS_us", "KV_TIDINGS", "other"}
+        assert await way.flights.last("eu") == 1
+        assert await way.bucket.fleet() == two
 
 
 async def test_it_is_taken_away_with_its_home_and_a_home_of_that_name_begins_anew(way: Stream) -> None:

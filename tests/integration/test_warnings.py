@@ -16,6 +16,7 @@ from tidings.config import Config
 from tidings.core.errors import InvalidInputError
 from tidings.operations.webhooks import subscriptions
 from tidings.sources import backfill
+from tidings.store import relay
 
 ACME = {"X-Tidings-Group": "acme"}
 
@@ -33,6 +34,19 @@ async def api(config: Config, api_server: ApiServer) -> AsyncIterator[Api]:
 
 def said(answer: Any) -> list[tuple[str, str]]:
     return [(one["code"], one["field"]) for one in answer["warnings"]]
+
+
+async def test_a_webhook_at_a_source_says_that_it_hears_nothing(api: Api, receiver: Receiver) -> None:
+    asked = {"url": receiver.url(), "events": ["order.*"]}
+    before = await api("POST", "/api/v1/webhooks", 201, asked)
+    assert ("MADE_AT_SOURCE", "events") not in said(before)
+    async with api.engine.services.wide.transaction() as connection:
+        await relay.become_source(connection, "billing")
+    made = await api("POST", "/api/v1/webhooks", 201, asked)
+    assert said(made)[0] == ("MADE_AT_SOURCE", "events")
+    assert "source 'billing'" in made["warnings"][0]["message"]
+    changed = await api("PATCH", f"/api/v1/webhooks/{before['id']}", 200, {"name": "again"})
+    assert said(changed)[0] == ("MADE_AT_SOURCE", "events")
 
 
 async def test_group_by_that_takes_rows_from_webhooks_says_so_and_what_to_do(api: Api, receiver: Receiver) -> None:

@@ -1,9 +1,10 @@
 """Two homes of a fleet that ask each other: real servers, a database each, and the stream between."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -69,12 +70,21 @@ class Home:
 
 
 @asynccontextmanager
-async def two_homes(config: Config, databases: list[str], servers: str, folder: Path) -> AsyncIterator[tuple[Home, Home]]:
-    """Lend both homes of a fleet, served."""
+async def two_homes(
+    config: Config,
+    databases: list[str],
+    servers: str,
+    folder: Path,
+    others: Mapping[str, str] = MappingProxyType({}),
+    *,
+    with_worker: bool = False,
+) -> AsyncIterator[tuple[Home, Home]]:
+    """Lend both homes of a fleet, served. `others`: homes of it that somebody else plays, and where they are."""
     async with stream.opened(servers, credentials=None, ca_file=None) as way:
-        await make(way, FLEET, replicas=1, most_bytes=10_000_000)
+        await make(way, fleet_of((*NAMES, *others)), replicas=1, most_bytes=10_000_000)
     ports = dict(zip(NAMES, free_ports(2), strict=True))
-    where = " ".join(f"{name}=http://127.0.0.1:{port}" for name, port in ports.items())
+    addresses = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()} | others
+    where = " ".join(f"{name}={url}" for name, url in addresses.items())
     homes = [
         Home(
             msgspec.structs.replace(
@@ -86,7 +96,7 @@ async def two_homes(config: Config, databases: list[str], servers: str, folder: 
     ]  # fmt: skip
     try:
         for home in homes:
-            await home.start()
+            await home.start(with_worker=with_worker)
         yield homes[0], homes[1]
     finally:
         for home in homes:

@@ -36,6 +36,8 @@ NODES = 3
 LONGEST = 15.0 if LONG else 1.5  # seconds that something is frozen or away; a worker counts as dead after ten
 PAUSES = (0.5, 4.0) if LONG else (0.1, 0.6)  # seconds between blows of one kind
 NO_QUORUM_SECONDS = 20.0 if LONG else 3.0
+BEFORE_AHEAD = 10.0  # seconds without a home's database, in which what was under way ends
+LEAST_AHEAD = 500 if LONG else 50  # deliveries that are then
 WRITE_PAUSE = 0.05  # seconds
 MAX_EVENTS = 4  # of a transaction
 CONCURRENCY = 3  # of the lanes that have a limit
@@ -186,6 +188,7 @@ async def test_nothing_is_lost_in_a_fleet_whoever_is_killed(tmp_path: Path, rece
             writing = [asyncio.create_task(writer.write(stop)) for writer in writers]
             try:
                 await let_loose(parts, found, cluster, random.Random(seed), happened)
+                await without_a_database(found[HOMES[0]], ledger, happened)
             finally:
                 stop.set()
                 await asyncio.gather(*writing)
@@ -270,6 +273,26 @@ async def let_loose(
             )
     happened["seconds without a quorum"] += int(NO_QUORUM_SECONDS)
     await chaos.without_quorum(cluster, NO_QUORUM_SECONDS)
+
+
+async def without_a_database(home: Server, ledger: Ledger, happened: Counter[str]) -> None:
+    """Have a home be without its database until deliveries go on without it, and for a while after that."""
+    ours = [f"/limited/{line}" for line, where in lines().items() if where == home.name]
+
+    def received() -> int:
+        return sum(len(numbers) for (path, _), numbers in ledger.acknowledged.items() if path in ours)
+
+    async def are_sent() -> bool:
+        return received() >= before + LEAST_AHEAD
+
+    await home.stop()
+    try:
+        await asyncio.sleep(BEFORE_AHEAD)  # what was under way ends
+        before = received()
+        await eventually(are_sent)
+        happened["delivered without a database, at least"] += received() - before
+    finally:
+        await home.start()
 
 
 async def is_settled(found: dict[str, Server]) -> bool:

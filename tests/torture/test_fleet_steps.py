@@ -17,7 +17,7 @@ from tests.support.torture import LONG
 from tidings.transport.stream import Stream
 from tidings.transport.stream_flights import CONSUMER, stream_of
 from tidings.transport.stream_making import MAX_UNACKNOWLEDGED
-from tidings.worker.intake import Intake
+from tidings.worker.intake import Intake, Router
 from tidings.worker.kept import Kept
 
 pytest_plugins = ("tests.support.fleet_fixtures",)
@@ -57,9 +57,10 @@ async def is_sent(source: Engine) -> bool:
     return not await source.value(question)
 
 
-def intake_of(home: Engine, flights: Any) -> Intake:
+def intake_of(home: Engine, flights: Any, router: Router | None = None) -> Intake:
     database = home.services.wide
-    return Intake(database, flights, "here", again_seconds=AGAIN_SECONDS * 1.5, kept=Kept(database, flights, "here"))
+    kept = Kept(database, flights, "here")
+    return Intake(database, flights, "here", again_seconds=AGAIN_SECONDS * 1.5, kept=kept, router=router)
 
 
 async def until(running: asyncio.Task[None], check: Any) -> None:
@@ -145,3 +146,53 @@ async def test_an_intake_that_ends_at_any_step_lands_each_flight_once_and_in_its
         if not fault.has_happened:
             return
     pytest.fail("there is no end of the steps of an intake")
+
+
+@pytest.mark.parametrize(("is_after", "is_fatal"), WAYS)
+async def test_an_intake_that_routes_and_ends_at_any_step_routes_each_event_once(
+    source: Engine, home: Engine, quick: Stream, *, is_after: bool, is_fatal: bool
+) -> None:
+    webhook = await home.add_webhook("https://example.com", "order.*", ordered=True)
+    await home.sql("update tidings.lanes set open = false where webhook_id = $1", webhook.id)
+    count = 0
+    database = await home.value("select current_database()")
+    for at in steps():
+        fault = Fault(at, is_after=is_after, is_fatal=is_fatal)
+        async with relaying(source, quick):
+            for number in range(count, count + 3):
+                await publish(source, range(number, number + 1))
+                await eventually(lambda: is_sent(source))
+        count += 3
+        with injecting.statements(fault, database):
+            intake = intake_of(
+                home, Calls(quick.flights, fault, ("first", "holding", "kept", "forget")), home.worker.dispatcher
+            )
+            running = asyncio.create_task(intake.run())
+
+            async def is_there(count: int = count) -> bool:
+                return await come(home) >= count
+
+            await until(running, is_there)
+            await ended(running, intake)
+        again = intake_of(home, Calls(quick.flights, Fault(0, is_after=False, is_fatal=False)), home.worker.dispatcher)
+        running = asyncio.create_task(again.run())
+        await until(running, is_there)
+        await ended(running, again)
+        while await home.value("select count(*) from tidings.outbox"):
+            await home.worker.dispatcher.run_once()
+        # In the order of the lane: each once, none overtaken.
+        rows = await home.sql(
+            "select (e.record::jsonb ->> 'number')::int as number from tidings.queue q join tidings.events e on e.id = q.event_id "
+            "order by q.due_at, q.event_id"
+        )
+        assert [row["number"] for row in rows] == list(range(count)), str(fault)
+        assert await home.value("select count(*) from tidings.events") == count, str(fault)
+        if not fault.has_happened:
+            return
+    pytest.fail("there is no end of the steps of an intake")
+
+
+async def come(home: Engine) -> int:
+    """Return how many events have come, routed or not."""
+    found: int = await home.value("select (select count(*) from tidings.outbox) + (select count(*) from tidings.events)")
+    return found

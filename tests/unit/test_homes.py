@@ -10,9 +10,11 @@ from tidings.api.routes.audit import AuditEntry
 from tidings.api.routes.set_aside import SetAsideView
 from tidings.configured import load_config
 from tidings.core.errors import StartupError
-from tidings.core.homes import parse_homes, place_of
+from tidings.core.homes import parse_homes, place_of, waits_for_receiver
 from tidings.core.voucher import VouchedKey, Voucher, as_key, digest_of, is_for, opened, seal_key, sealed
+from tidings.core.webhook import MAX_TIMEOUT_SECONDS
 from tidings.operations import everywhere
+from tidings.transport.homes import RECEIVER_SECONDS
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 KEY = seal_key("what the homes of the tests know each other by")
@@ -104,6 +106,20 @@ def test_each_operation_is_answered_where_it_lives(method: str, path: str) -> No
 @pytest.mark.parametrize("path", ["/", "/webhooks", "/metrics", "/healthz", "/in/shop", "/openapi.json", "/apiary/v1/events"])
 def test_what_is_none_of_the_api_is_answered_where_it_is_asked(path: str) -> None:
     assert place_of("GET", path) is None
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "waits"),
+    [
+        ("POST", "/api/v1/webhooks/1/test", True),
+        ("POST", "//api/v1/webhooks/1/diagnose/", True),
+        ("GET", "/api/v1/webhooks/1/test", False),
+        ("POST", "/api/v1/webhooks/test/rotate", False),
+    ],
+)
+def test_what_a_receiver_answers_is_given_its_time(method: str, path: str, waits: bool) -> None:
+    assert waits_for_receiver(method, path) == waits
+    assert RECEIVER_SECONDS > MAX_TIMEOUT_SECONDS
 
 
 def test_a_home_reads_of_the_others_lists_all_that_they_answer_with() -> None:

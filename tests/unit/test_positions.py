@@ -5,7 +5,8 @@ import random
 import pytest
 
 from tidings.core.errors import InvalidInputError
-from tidings.core.positions import START, Part, Positions, opened, sealed, together
+from tidings.core.fleet import MAX_HOMES
+from tidings.core.positions import MAX_CURSOR, START, Part, Positions, opened, sealed, together
 
 KEY, QUESTION = b"k" * 32, b"q" * 16
 HOMES = ("asia", "eu", "us")
@@ -60,3 +61,28 @@ def test_a_cursor_serves_for_its_own_question_and_installation() -> None:
     for key, question in ((b"other", QUESTION), (KEY, b"other")):
         with pytest.raises(InvalidInputError):
             opened(text, key, question)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_cursor_of_as_many_homes_as_there_may_be_fits_where_cursors_travel(seed: int) -> None:
+    rng = random.Random(seed)
+    signs = "abcdefghijklmnopqrstuvwxyz0123456789"
+    names = ["".join(rng.choices(signs, k=30)) for _ in range(MAX_HOMES)]
+    numbers = Positions({name: str(rng.randrange(2**62, 2**63)) for name in names[:70]}, tuple(names[70:]))
+    of_groups = Positions(dict.fromkeys(names, "".join(chr(rng.randrange(0x10000, 0x1F000)) for _ in range(100))))
+    for positions in (numbers, of_groups, Positions({name: str(2**63 - 1 - at) for at, name in enumerate(names)})):
+        text = sealed(positions, KEY, QUESTION)
+        assert len(text) <= MAX_CURSOR
+        assert opened(text, KEY, QUESTION) == positions
+
+
+def test_a_cursor_that_is_longer_or_unpacks_to_more_than_any_is_refused() -> None:
+    for positions in (
+        Positions({"eu": "1" * 1000}),
+        Positions({"eu": "1" * 200_000}),
+        Positions({str(n): "" for n in range(101)}),
+    ):
+        with pytest.raises(InvalidInputError):
+            opened(sealed(positions, KEY, QUESTION), KEY, QUESTION)
+    with pytest.raises(InvalidInputError):
+        opened("all." + "A" * MAX_CURSOR, KEY, QUESTION)

@@ -114,14 +114,16 @@ def test_what_a_home_says_of_sending_ahead_is_read_and_members_that_are_not_know
 
 
 def test_a_home_is_drained_once_every_source_has_said_so_since_and_nothing_is_in_the_stream() -> None:
-    seen = Seen(NOW, [WELL], sources={"shop": SAID, "odd": None})
+    seen = Seen(NOW, [WELL], sources={"shop": SAID, "odd": None}, drained=["eu"])
     assert len(still_on_the_way(seen, ["eu"], 2, ())) == 3
     assert still_on_the_way(seen, ["eu"], 2, ("odd", "shop")) == ["1 flight waits for eu in the stream."]
     before = msgspec.structs.replace(SAID, drained=["eu"], heeded=1)
     empty = msgspec.structs.replace(WELL, flights=0)
-    assert len(still_on_the_way(Seen(NOW, [empty], sources={"shop": before}), ["eu"], 2, ())) == 1
+    assert len(still_on_the_way(Seen(NOW, [empty], sources={"shop": before}, drained=["eu"]), ["eu"], 2, ())) == 1
     since = msgspec.structs.replace(before, heeded=2)
-    assert still_on_the_way(Seen(NOW, [empty], sources={"shop": since}), ["eu"], 2, ()) == []
+    assert still_on_the_way(Seen(NOW, [empty], sources={"shop": since}, drained=["eu"]), ["eu"], 2, ()) == []
+    called_off = still_on_the_way(Seen(NOW, [empty], sources={"shop": since}), ["eu"], 2, ())
+    assert called_off == ["eu is drained no longer: somebody has run --resume."]
 
 
 # The line of one home ------------------------------------------------------------------------------------------------------

@@ -277,17 +277,19 @@ def test_a_walk_goes_on_to_the_end(name: str) -> None:
 
 
 def test_options_are_of_a_client_and_of_those_made_of_it() -> None:
-    transport, seen = answering(*[httpx.Response(200, json=[])] * 2)
+    transport, seen = answering(*[httpx.Response(200, json=[])] * 3)
     with Client("http://t/", "key", transport=transport) as client:
         client.tables.list()
         client.with_options(group="acme", timeout=3).tables.list()
+        client.with_options(home="us").tables.list()
         with pytest.raises(TypeError):
             client.with_options(colour="red")
         with pytest.raises(ValueError, match="retries is -1"):
             client.with_options(retries=-1)
-    assert [request.headers.get("x-tidings-group") for request in seen] == [None, "acme"]
-    assert [request.headers["authorization"] for request in seen] == ["Bearer key"] * 2
-    assert [request.extensions["timeout"]["read"] for request in seen] == [30.0, 3]
+    assert [request.headers.get("x-tidings-group") for request in seen] == [None, "acme", None]
+    assert [request.headers.get("x-tidings-home") for request in seen] == [None, None, "us"]
+    assert [request.headers["authorization"] for request in seen] == ["Bearer key"] * 3
+    assert [request.extensions["timeout"]["read"] for request in seen] == [30.0, 3, 30.0]
     assert "key" not in repr(client._http.options)
 
 

@@ -16,6 +16,8 @@ export interface ClientOptions {
   apiKey?: string | undefined;
   /** Whose webhooks and events it is about; `default` when absent. */
   group?: string | undefined;
+  /** The home of a fleet that answers, for what is about an installation; whichever is reached when absent. */
+  home?: string | undefined;
   /** Milliseconds one try may take; 30,000 when absent. */
   timeoutMs?: number;
   /** How often to try again what can be done twice, when the network or the server is unwell; 2 when absent. */
@@ -95,6 +97,7 @@ export class Client {
       url: url.replace(/\/+$/, ""),
       apiKey: options.apiKey,
       group: options.group,
+      home: options.home,
       timeoutMs,
       retries,
       signal: options.signal,

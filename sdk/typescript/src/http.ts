@@ -6,6 +6,7 @@ export interface HttpOptions {
   url: string;
   apiKey: string | undefined;
   group: string | undefined;
+  home: string | undefined;
   fetch: typeof fetch;
   timeoutMs: number;
   retries: number;
@@ -139,6 +140,7 @@ export class Http {
     const headers: Record<string, string> = { accept: "application/json" };
     if (this.options.apiKey) headers["authorization"] = `Bearer ${this.options.apiKey}`;
     if (this.options.group) headers["x-tidings-group"] = encodeURIComponent(this.options.group);
+    if (this.options.home) headers["x-tidings-home"] = encodeURIComponent(this.options.home);
     if (body !== undefined) headers["content-type"] = "application/json";
     for (const name of ["baggage", "traceparent"]) {
       const value = headerOf(causedBy, name);

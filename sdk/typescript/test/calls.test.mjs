@@ -104,10 +104,12 @@ test("the client has the calls of the table and no others", () => {
 });
 
 test("options are of a client and of those made of it", async () => {
-  const { calls, client } = answering({ body: [] }, { body: [] });
+  const { calls, client } = answering({ body: [] }, { body: [] }, { body: [] });
   await client.tables.list();
   await client.withOptions({ group: "acme" }).tables.list();
-  assert.deepEqual(calls.map(({ headers }) => [headers.authorization, headers["x-tidings-group"]]), [["Bearer k", undefined], ["Bearer k", "acme"]]);
+  await client.withOptions({ home: "us" }).tables.list();
+  const told = calls.map(({ headers }) => [headers.authorization, headers["x-tidings-group"], headers["x-tidings-home"]]);
+  assert.deepEqual(told, [["Bearer k", undefined, undefined], ["Bearer k", "acme", undefined], ["Bearer k", undefined, "us"]]);
   assert.throws(() => client.withOptions({ retries: -1 }), /retries is -1/);
   assert.throws(() => new Client({ url: "" }), /url is required/);
   const stopped = new AbortController();

@@ -7,6 +7,7 @@ says lives elsewhere refuses it. The door stands in front of all others of the A
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, quote_from_bytes
@@ -17,15 +18,15 @@ import msgspec
 from tidings.api.http.access import GROUP_HEADER, HOME_HEADER, VOUCHED, group_named, key_in, refuse_in_query
 from tidings.api.http.errors import Refusal, refusal, refusal_of_fault
 from tidings.core.api_key import ApiKey, check_group, text_of_id
-from tidings.core.errors import ForbiddenError, HomesDisagreeError, NotFoundError, TidingsError
+from tidings.core.errors import BodyTooLargeError, ForbiddenError, HomesDisagreeError, NotFoundError, TidingsError
 from tidings.core.event import DEFAULT_GROUP
 from tidings.core.group import group_fault
-from tidings.core.homes import ABOUT, ASKED, KEYS, Place, place_of
+from tidings.core.homes import ABOUT, ASKED, KEYS, Place, place_of, waits_for_receiver
 from tidings.core.voucher import HEADER, Voucher, as_key, digest_of, vouched
 from tidings.operations import foreign_keys
 from tidings.operations.across import About, Across
 from tidings.operations.services import Services
-from tidings.transport.homes import REFUSED
+from tidings.transport.homes import ANSWER_SECONDS, RECEIVER_SECONDS, REFUSED
 
 logger = logging.getLogger("tidings.api")
 
@@ -33,8 +34,9 @@ Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-MAX_NAMING: Final = 65_536  # bytes of a body that is looked at for the group that it names
+MAX_NAMING: Final = 65_536  # bytes of a body that names the group that it is for
 MAX_QUESTION: Final = 8_192  # of what homes ask each other
+BODY_INTERVAL: Final = 1.0  # seconds that a key is believed while a body comes, as the framework's guard does
 ADMITTED_INTERVAL: Final = 5.0  # seconds between looks whether an answer without an end is anybody's still
 ANSWERED_BY: Final = b"tidings-home"
 
@@ -60,12 +62,12 @@ class AcrossHomes:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request, here or by the home that it is about."""
-        if scope["type"] != "http" or not scope["path"].startswith("/api/"):
+        if scope["type"] != "http" or _BEGINS_API.match(scope["path"]) is None:
             await self._app(scope, receive, send)
             return
         # Of a header that comes twice the first counts, as in the framework.
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
-        method, path = scope["method"], scope["path"]
+        method, path, began = scope["method"], scope["path"], asyncio.get_running_loop().time()
         try:
             handed = None
             if HEADER in headers or path.startswith(ASKED):
@@ -74,11 +76,11 @@ class AcrossHomes:
                     return
             place = place_of(method, path) if handed is None and key_in(headers) else None
             way = _Way(receive) if place is None else await self._found(scope, headers, place, receive)
-            if place is not None and place.is_of_installation:  # it acts for no group, and here may be none of that name
+            if place is not None and place.acts_for_none:  # and where it is answered may be none of that name
                 headers.pop(GROUP_HEADER, None)
                 scope = scope | {"headers": [line for line in scope["headers"] if line[0] != GROUP_HEADER.encode()]}
             if way.home is not None:
-                await self._hand_on(scope, headers, way, send)
+                await self._hand_on(scope, headers, way, send, began)
                 return
         except _GoneError:
             return
@@ -97,11 +99,13 @@ class AcrossHomes:
         across, named_home = self._across, headers.get(HOME_HEADER)
         named = group_named(headers[GROUP_HEADER]) if GROUP_HEADER in headers else None
         group_id = named if place.group_id is None else place.group_id
-        if not place.is_of_installation and group_id is not None and named_home is None and across.elsewhere(group_id) is None:
+        is_plain = not place.is_of_installation and named_home is None and named in (None, group_id)
+        if is_plain and group_id is not None and across.elsewhere(group_id) is None:
             return _Way(receive)  # whose key it is, is asked for behind this door
         key = await self._admitted(scope, headers)
-        if named is not None:
-            check_group(key.group_id, named)
+        for one in (named, place.group_id):
+            if one is not None:
+                check_group(key.group_id, one)
         if named_home is not None:
             return _Way(receive, self._home_named(named_home, key), key)
         if place.key_id is not None and key.group_id is None:
@@ -143,11 +147,11 @@ class AcrossHomes:
 
     # Handing on ----------------------------------------------------------------------------------------------------------
 
-    async def _hand_on(self, scope: Message, headers: dict[str, str], way: "_Way", send: Send) -> None:
-        """Answer with what another home answers."""
+    async def _hand_on(self, scope: Message, headers: dict[str, str], way: "_Way", send: Send, began: float) -> None:
+        """Answer with what another home answers. `began`: when the caller's key was looked at, or before."""
         if scope["query_string"]:
             refuse_in_query(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
-        client, body = scope.get("client"), _Body(way.receive)
+        client, body = scope.get("client"), _Body(way.receive, lambda: self._admitted(scope, headers), began)
         is_empty = "content-length" not in headers and "transfer-encoding" not in headers
         lines = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
         handed = self._across.hand_on(
@@ -159,6 +163,8 @@ class AcrossHomes:
             key=None if way.key is None else vouched(way.key),
             address=client[0] if client else "",
             group_id=way.group_id,
+            group_header=headers.get(GROUP_HEADER),
+            seconds=RECEIVER_SECONDS if waits_for_receiver(scope["method"], scope["path"]) else ANSWER_SECONDS,
         )
         async with handed as answer:
             told = [*answer.headers, (ANSWERED_BY, str(way.home).encode())]
@@ -194,7 +200,7 @@ class AcrossHomes:
 
     async def _asked_by_home(self, scope: Message, headers: dict[str, str], receive: Receive, send: Send) -> Message | None:
         """Return what another home hands on, to be answered here; None: it is answered already."""
-        voucher = self._across.opened(headers.get(HEADER, ""), scope["method"], _target(scope))
+        voucher = self._across.opened(headers.get(HEADER, ""), scope["method"], _target(scope), headers.get(GROUP_HEADER))
         if voucher is None:
             error = ForbiddenError(
                 "What homes tell each other is taken from the homes of this fleet alone. A home of it: give both the same "
@@ -248,20 +254,27 @@ class _Way(msgspec.Struct, frozen=True):
 class _Body:
     """The body of a request, and whether its caller is there still."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, admitted: Callable[[], Awaitable[object]], began: float) -> None:
         self._receive = receive
+        self._admitted = admitted
+        self._admitted_at = began
         self._is_read = asyncio.Event()
 
     async def parts(self) -> AsyncIterator[bytes]:
-        """Yield it, as it comes.
+        """Yield it, as it comes. Its end is sent on only when its caller's key opens something still.
 
         Raises:
+            TidingsError: It does not.
             _GoneError: The caller went away.
         """
+        loop = asyncio.get_running_loop()
         while True:
             message = await self._receive()
             if message["type"] != "http.request":
                 raise _GoneError
+            if loop.time() - self._admitted_at >= BODY_INTERVAL:
+                await self._admitted()
+                self._admitted_at = loop.time()
             if message.get("body"):
                 yield message["body"]
             if not message.get("more_body", False):
@@ -277,14 +290,18 @@ class _Body:
 
 
 async def _naming(receive: Receive, field: str) -> tuple[Receive, str | None]:
-    """Return the group that a body names in a field (None: it does not, or is larger than any that does), and the body again.
+    """Return the group that a body names in a field (None: it does not), and the body again.
 
     Raises:
+        BodyTooLargeError: It is larger than anybody looks at, so that nobody knows whom it is for.
         _GoneError: The caller went away.
     """
     messages = await _read(receive, MAX_NAMING)
+    content = _joined(messages)
+    if len(content) > MAX_NAMING:
+        raise BodyTooLargeError(f"The body is larger than the {MAX_NAMING} bytes that this call takes in a fleet.")
     try:
-        said = msgspec.json.decode(_joined(messages))
+        said = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         said = None
     named = said.get(field) if isinstance(said, dict) else None
@@ -327,6 +344,7 @@ def _target(scope: Message) -> bytes:
     return target if target.isascii() else quote_from_bytes(target, safe=_ASCII).encode()
 
 
+_BEGINS_API: Final = re.compile("/+api/")  # the framework takes several slashes for one
 _ASCII: Final = "".join(map(chr, range(0x21, 0x7F)))
 
 

@@ -22,11 +22,9 @@ from tidings.fleet import (
     leave_as_home,
     make_stream,
     move_group,
-    place,
-    remove_home,
     run_relay,
-    spread_names,
 )
+from tidings.fleet_homes import place, remove_home, spread_names
 from tidings.fleet_watch import drain, resume, status
 
 

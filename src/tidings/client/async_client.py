@@ -66,6 +66,7 @@ class AsyncClient:
         api_key: str | None = None,
         *,
         group: str | None = None,
+        home: str | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         retries: int = RETRIES,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -76,6 +77,7 @@ class AsyncClient:
             url: Where the server is, such as `https://tidings.example.com`.
             api_key: The key of a person or program.
             group: Whose webhooks and events it is about; `default` when None.
+            home: The home of a fleet that answers, for what is about an installation; whichever is reached when None.
             timeout: Seconds one try may take.
             retries: How often to try again.
             transport: Instead of the network, for tests.
@@ -83,7 +85,7 @@ class AsyncClient:
         Raises:
             ValueError: `timeout` or `retries` is none.
         """
-        options = Options(url.rstrip("/"), api_key, group, timeout, retries)
+        options = Options(url.rstrip("/"), api_key, group, timeout, retries, home)
         self._set_up(AsyncHttp(httpx.AsyncClient(transport=transport), options))
 
     def _set_up(self, http: AsyncHttp) -> None:
@@ -120,7 +122,7 @@ class AsyncClient:
         """Return a client with other options, on the connections of this one: closing either closes both.
 
         Args:
-            options: `api_key`, `group`, `timeout` and `retries`; what is not named stays.
+            options: `api_key`, `group`, `home`, `timeout` and `retries`; what is not named stays.
 
         Raises:
             ValueError: `timeout` or `retries` is none.

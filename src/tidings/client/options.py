@@ -15,6 +15,7 @@ class Options:
         url: Where the server is, such as `https://tidings.example.com`.
         api_key: The key of a person or program.
         group: Whose things it is about; `default` when None.
+        home: The home of a fleet that answers, for what is about an installation; whichever is reached when None.
         timeout: Seconds one try may take.
         retries: How often to try again what can be done twice, when the network or the server is unwell.
     """
@@ -24,6 +25,7 @@ class Options:
     group: str | None = None
     timeout: float = DEFAULT_TIMEOUT
     retries: int = RETRIES
+    home: str | None = None
 
     def __post_init__(self) -> None:
         if self.retries < 0:
@@ -39,4 +41,6 @@ class Options:
             headers["Authorization"] = f"Bearer {self.api_key}"
         if self.group is not None:
             headers["X-Tidings-Group"] = quote(self.group)
+        if self.home is not None:
+            headers["X-Tidings-Home"] = quote(self.home)
         return headers

@@ -6,7 +6,7 @@ once however often it comes.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final
 from uuid import UUID, uuid5
 
 import msgspec
@@ -45,7 +45,7 @@ class _Carried(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 class _Cargo(msgspec.Struct, frozen=True, array_like=True):
     format: int
-    events: list[msgspec.Raw]
+    events: Annotated[list[msgspec.Raw], msgspec.Meta(max_length=MAX_EVENTS)]
     placed_by: int | None = None  # the version of the directory that it was sent by
     origin: str | None = None  # the source that all of it came from, where another home sends it on
 

@@ -24,6 +24,7 @@ _SLASHES: Final = re.compile(r"/{2,}")
 _OF_INSTALLATION: Final = frozenset(
     {"audit", "backfills", "diagnosis", "egress", "groups", "keys", "limits", "members", "sessions", "set-aside", "tables"}
 )
+_WAITING_FOR_RECEIVERS: Final = frozenset({"diagnose", "test"})
 _NAMING: Final = {"groups": "id", "keys": "bound_to"}  # the member of a body that names a group
 
 
@@ -41,6 +42,11 @@ class Place(msgspec.Struct, frozen=True):
     is_of_installation: bool = False
     field: str | None = None
     key_id: str | None = None
+
+    @property
+    def acts_for_none(self) -> bool:
+        """Whether it acts for no group, whatever its header says: it is about the installation, or the group in its path."""
+        return self.is_of_installation or self.group_id is not None
 
 
 _BY_GROUP: Final = Place()
@@ -67,6 +73,11 @@ def place_of(method: str, path: str) -> Place | None:
         return Place(is_of_installation=True, field=_NAMING[name])
     is_of_installation = name in _OF_INSTALLATION or (name, rest[:1]) == ("signing-keys", ["rotate"])
     return _OF_HOME if is_of_installation else _BY_GROUP
+
+
+def waits_for_receiver(method: str, path: str) -> bool:
+    """Whether a request is answered when a receiver has answered, whose own time may be five minutes."""
+    return method == "POST" and path.strip("/").rpartition("/")[2] in _WAITING_FOR_RECEIVERS
 
 
 def parse_homes(text: str) -> dict[str, str]:

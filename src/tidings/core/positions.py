@@ -3,10 +3,14 @@
 One cursor leads from a page to the next. It holds of each home where its part goes on; that is the home's own matter, and is
 handed back to it as it was given. A home that was away when it was asked is left out of the pages behind, and named on each:
 else whoever walks a list to its end would ask for it for ever.
+
+A cursor travels in headers and addresses, for which proxies and clients allow some thousand bytes. So it is packed: what homes'
+parts have in common is written once.
 """
 
 import heapq
 import hmac
+import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
@@ -21,8 +25,9 @@ T = TypeVar("T")
 START: Final = ""  # where a part begins
 _START_OF: Final = "all."  # by which a cursor of all homes is told from a home's own
 _SEAL_BYTES: Final = 16
-MAX_CURSOR: Final = 16_384
-MAX_POSITION: Final = 4_096
+MAX_CURSOR: Final = 6_144  # characters; that of a hundred homes with the longest names has fewer
+MAX_POSITION: Final = 512
+_MAX_CONTENT: Final = MAX_HOMES * 1_024  # bytes of what is packed
 
 
 class Positions(msgspec.Struct, frozen=True):
@@ -94,7 +99,7 @@ def is_of_all(text: str) -> bool:
 
 def sealed(positions: Positions, key: bytes, question: bytes) -> str:
     """Return a cursor as callers carry it: it serves for its own question, as it is, and for nothing else."""
-    content = msgspec.json.encode(positions)
+    content = zlib.compress(msgspec.json.encode(positions), 9)
     return _START_OF + urlsafe_b64encode(_seal(content, key, question) + content).decode().rstrip("=")
 
 
@@ -115,8 +120,9 @@ def opened(text: str, key: bytes, question: bytes) -> Positions:
         seal, content = given[:_SEAL_BYTES], given[_SEAL_BYTES:]
         if not hmac.compare_digest(seal, _seal(content, key, question)):
             raise wrong
-        positions = msgspec.json.decode(content, type=Positions)
-    except (ValueError, msgspec.MsgspecError) as error:  # UnicodeEncodeError, binascii.Error
+        unpacking = zlib.decompressobj()
+        positions = msgspec.json.decode(unpacking.decompress(content, _MAX_CONTENT), type=Positions)
+    except (ValueError, zlib.error, msgspec.MsgspecError) as error:  # UnicodeEncodeError, binascii.Error
         raise wrong from error
     if len(positions.parts) > MAX_HOMES or any(len(one) > MAX_POSITION for one in positions.parts.values()):
         raise wrong

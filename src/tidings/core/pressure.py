@@ -14,6 +14,7 @@ import msgspec
 from tidings.core.fleet import MAX_HOMES, home_of_sender, is_of_home
 
 REPORT_INTERVAL: Final = 3.0  # seconds between two words of a source
+HEARING_SECONDS: Final = 4 * REPORT_INTERVAL  # in which a source at work says something, whatever its clock says
 SILENT: Final = timedelta(seconds=30)  # a source that said nothing for longer does not work, or cannot reach the stream
 GONE: Final = timedelta(days=7)  # a source that said nothing for longer is none any more
 LATE_SECONDS: Final = 60.0  # that a flight may wait anywhere; usually it is some milliseconds
@@ -65,6 +66,7 @@ class Report(msgspec.Struct, frozen=True):
         drained: Homes that nothing is on the way to from here, since they are drained, and `heeded`: the revision of what was
             said about that.
         waits: Homes that something waits for.
+        database: What tells the database of a source from all others; "": it is not said.
     """
 
     at: datetime
@@ -74,6 +76,11 @@ class Report(msgspec.Struct, frozen=True):
     drained: Annotated[list[_Name], msgspec.Meta(max_length=MAX_HOMES)]
     waits: Annotated[list[Waits], msgspec.Meta(max_length=MAX_HOMES)]
     heeded: _Count = 0
+    database: Annotated[str, msgspec.Meta(max_length=64)] = ""
+
+    def is_of_another(self, database: str) -> bool:
+        """Whether another database than this one says so."""
+        return self.database not in {"", database}
 
 
 class Drained(msgspec.Struct, frozen=True):
@@ -303,7 +310,7 @@ def still_on_the_way(seen: Seen, homes: Sequence[str], revision: int, gone: Coll
         revision: Of what is drained, as it was said.
         gone: Sources that have said nothing while they were watched: no relay works there, and one that begins asks first.
     """
-    found = []
+    found = [f"{home} is drained no longer: somebody has run --resume." for home in homes if home not in seen.drained]
     for name, report in seen.sources.items():
         if name in gone:
             continue

@@ -1,8 +1,9 @@
 """Vouchers: what a home tells another of who asks it, and for what, sealed with the key that homes share.
 
 A home that hands a request on has judged the caller's key, and says what it found: the key itself stays where it was shown. A
-voucher is good at one home, for one method and one target, within a minute. Without the key nobody makes one, so nobody can say
-that a request was handed on and skip what is asked of everybody else.
+voucher is good at one home, for one method, one target and one group, within a minute. What bodies callers send it does not
+say, since they travel as they come: homes are asked by TLS alone. Without the key nobody makes one, so nobody can say that a
+request was handed on and skip what is asked of everybody else.
 """
 
 import hashlib
@@ -37,7 +38,7 @@ class Voucher(msgspec.Struct, frozen=True):
 
     Attributes:
         sender, home: Who says it, and to whom.
-        target: The path with its query, as it is sent: its digest.
+        target: The path with its query, as it is sent, and the group that its header names (`said_of`): their digest.
         body: The digest of what homes ask each other; of what callers send nothing.
         key: The caller's; None: the home asks for itself.
         address: The caller's.
@@ -101,6 +102,11 @@ def opened(text: str, key: bytes, now: datetime) -> Voucher | None:
     return voucher if abs(voucher.at - now) <= GOOD_FOR else None
 
 
-def is_for(voucher: Voucher, home: str, method: str, target: bytes) -> bool:
+def said_of(target: bytes, group_header: str | None) -> str:
+    """Return what a voucher says of a target, and of the group that the request names in its header, if it does."""
+    return digest_of(target if group_header is None else target + b"\0" + group_header.encode("latin-1"))
+
+
+def is_for(voucher: Voucher, home: str, method: str, target: bytes, group_header: str | None = None) -> bool:
     """Whether a voucher is for this home and this request."""
-    return (voucher.home, voucher.method, voucher.target) == (home, method, digest_of(target))
+    return (voucher.home, voucher.method, voucher.target) == (home, method, said_of(target, group_header))

@@ -41,6 +41,7 @@ def of_webhook(
     unknown: Mapping[str, str],
     *,
     elsewhere: Collection[TableName] = (),
+    source: str | None = None,
 ) -> list[Warned]:
     """Return what its owner should know of a webhook that was made or changed.
 
@@ -49,8 +50,18 @@ def of_webhook(
         settings: Of those of the tables that have any.
         unknown: Types and families of it that nothing is called by, each with what it may be instead, or an empty text.
         elsewhere: Tables that are in no database but a fleet's sources, where their settings are too: nothing is known of them.
+        source: What this database is called in the fleet where it is a source; None: it is none.
     """
     found = []
+    if source is not None:
+        found.append(
+            Warned(
+                "MADE_AT_SOURCE",
+                f"This database is the source {source!r} of a fleet: what happens here is delivered from the fleet's homes, "
+                "and this webhook hears nothing. Make it at the home of its group.",
+                "events",
+            )
+        )
     if not webhook.enabled:
         found.append(
             Warned(

@@ -13,17 +13,19 @@ from tidings.core.errors import HomeAwayError, TidingsError
 from tidings.core.fleet import Fleet
 from tidings.core.group import MAX_GROUP_LENGTH
 from tidings.core.homes import ABOUT
-from tidings.core.voucher import HEADER, VouchedKey, Voucher, cursor_key, digest_of, is_for, opened, seal_key, sealed
+from tidings.core.voucher import HEADER, VouchedKey, Voucher, cursor_key, digest_of, is_for, opened, said_of, seal_key, sealed
 from tidings.store import placing
 from tidings.store.database import Database
 from tidings.store.placing import Known
-from tidings.transport.homes import Answer, Homes
+from tidings.transport.homes import ANSWER_SECONDS, Answer, Homes
 
 logger = logging.getLogger("tidings.homes")
 
 MAX_KNOWN: Final = 10_000  # groups whose home is remembered, so that nobody weighs all homes for each request
 LIST_SECONDS: Final = 10.0  # for a home's part of a list
 READ_INTERVAL: Final = 1.0  # seconds between looks whether groups live elsewhere by now
+NEXT_BEFORE: Final = "Tidings-Before"  # of a part of the audit: its next page has what has a smaller number
+MAX_SAID: Final = 65_536  # bytes of what a home answers to a question of ours; a key with its scopes has a few hundred
 
 
 class About(msgspec.Struct, frozen=True):
@@ -55,6 +57,11 @@ class Directory:
         if fleet != self._fleet:
             self._fleet = fleet
             self._known.clear()
+
+    def hear(self, group_id: str, home: str) -> None:
+        """Take note where a group went that left from here, until the stream says where groups live."""
+        if self.home_of(group_id) != home:
+            self._known[group_id] = home
 
     def home_of(self, group_id: str) -> str:
         """Return the home of a group."""
@@ -133,54 +140,68 @@ class Across:
         key: VouchedKey | None,
         address: str = "",
         group_id: str | None = None,
+        group_header: str | None = None,
         is_whole: bool = False,
+        seconds: float = ANSWER_SECONDS,
     ) -> AbstractAsyncContextManager[Answer]:
         """Ask a home for what a caller asks, or for ourselves, and lend what it answers.
 
         Args:
             key: The caller's, as it was judged here; None: we ask for ourselves.
             group_id: The group that it is about; None: it is for the home.
+            group_header: What the request says of its group, as its header does; None: nothing.
             is_whole: The voucher says what the body is.
+            seconds: Without a byte of an answer.
 
         Raises:
+            BusyError: The group has as many calls under way there as others leave.
             HomeAwayError: It does not answer.
             HomesDisagreeError: It does not believe us.
         """
         body = digest_of(content) if is_whole and isinstance(content, bytes) else ""
         voucher = Voucher(
-            self.home, home, self._clock.now(), method, digest_of(target), body, key, address, group_id,
+            self.home, home, self._clock.now(), method, said_of(target, group_header), body, key, address, group_id,
         )  # fmt: skip
         line = HEADER.encode(), sealed(voucher, self._key).encode()
-        return self._homes.asked(home, method, target, [*headers, line], content)
+        of = None if key is None else group_id or ""
+        return self._homes.asked(home, method, target, [*headers, line], content, of=of, seconds=seconds)
 
-    def opened(self, text: str, method: str, target: bytes) -> Voucher | None:
+    def opened(self, text: str, method: str, target: bytes, group_header: str | None = None) -> Voucher | None:
         """Return the voucher that a request came with; None: nobody who may has made it for this request."""
         voucher = opened(text, self._key, self._clock.now())
-        return voucher if voucher is not None and is_for(voucher, self.home, method, target) else None
+        return voucher if voucher is not None and is_for(voucher, self.home, method, target, group_header) else None
 
     # Asking for ourselves -------------------------------------------------------------------------------------------------
 
-    async def ask_homes(
-        self, homes: Sequence[str], path: str, body: bytes, *, seconds: float
-    ) -> tuple[dict[str, bytes], list[str]]:
-        """Ask homes the same at once, and return what each answered, and which did not answer."""
+    async def ask(self, home: str, path: str, body: bytes, *, seconds: float) -> bytes:
+        """Ask a home something for ourselves, and return what it answers.
+
+        Args:
+            seconds: For all of its answer.
+
+        Raises:
+            HomeAwayError: It does not answer, or with something else.
+            HomesDisagreeError: It does not believe us.
+        """
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-
-        async def ask(home: str) -> bytes:
-            async with asyncio.timeout(seconds):
-                target = path.encode()
-                async with self.hand_on(home, "POST", target, headers, body, key=None, is_whole=True) as answer:
-                    said = await answer.whole()
-                    if answer.status != 200:
-                        raise HomeAwayError(f"Home {home} answers {answer.status}.", home=home)
-                    return said
-
-        return await _of_each(homes, ask)
+        try:
+            async with (
+                asyncio.timeout(seconds),
+                self.hand_on(home, "POST", path.encode(), headers, body, key=None, is_whole=True) as answer,
+            ):
+                said = await answer.whole(MAX_SAID)
+        except TimeoutError as error:
+            raise HomeAwayError(
+                f"Home {home} of the fleet does not answer within {seconds:g} s. Try again.", home=home
+            ) from error
+        if answer.status != 200:
+            raise HomeAwayError(f"Home {home} answers {answer.status}.", home=home)
+        return said
 
     async def part_of_each(
         self, targets: dict[str, str], caller: VouchedKey, address: str
     ) -> dict[str, tuple[bytes, str | None]]:
-        """Return the part of a list of each home that answers, and the cursor that it goes on with.
+        """Return the part of a list of each home that answers, and the number that it says it goes on before.
 
         Args:
             targets: What each home is asked for.
@@ -194,24 +215,27 @@ class Across:
                     said = await answer.whole()
                     if answer.status != 200:
                         raise HomeAwayError(f"Home {home} answers {answer.status}.", home=home)
-                    nexts[home] = dict(answer.headers).get(b"tidings-next", b"").decode("latin-1") or None
+                    nexts[home] = dict(answer.headers).get(NEXT_BEFORE.lower().encode(), b"").decode("latin-1") or None
                     return said
 
-        answers, _ = await _of_each(list(targets), ask)
+        answers = await _of_each(list(targets), ask)
         return {home: (body, nexts[home]) for home, body in answers.items()}
 
     async def about(self, home: str) -> About | None:
         """Return what a home says of itself; None: it does not answer."""
-        answers, _ = await self.ask_homes([home], ABOUT, b"{}", seconds=LIST_SECONDS)
-        return msgspec.json.decode(answers[home], type=About) if home in answers else None
+        try:
+            return msgspec.json.decode(await self.ask(home, ABOUT, b"{}", seconds=LIST_SECONDS), type=About)
+        except (TidingsError, msgspec.MsgspecError) as error:
+            logger.info("home %s: %s", home, error)
+            return None
 
     async def close(self) -> None:
         """Give back the connections."""
         await self._homes.close()
 
 
-async def _of_each(homes: Sequence[str], ask: Callable[[str], Awaitable[bytes]]) -> tuple[dict[str, bytes], list[str]]:
-    """Return what each home answered, and which did not."""
+async def _of_each(homes: Sequence[str], ask: Callable[[str], Awaitable[bytes]]) -> dict[str, bytes]:
+    """Return what each home answered that did."""
     answers: dict[str, bytes] = {}
 
     async def one(home: str) -> None:
@@ -221,4 +245,4 @@ async def _of_each(homes: Sequence[str], ask: Callable[[str], Awaitable[bytes]])
             logger.info("home %s: %s", home, error or "it did not answer in time")
 
     await asyncio.gather(*(one(home) for home in homes))
-    return answers, [home for home in homes if home not in answers]
+    return answers

@@ -52,11 +52,17 @@ class Verified(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """A page of entries, newest first. `cursor`: what the next page is asked for with; None: there is none."""
+    """A page of entries, newest first.
+
+    Attributes:
+        cursor: What the next page is asked for with; None: there is none.
+        before: The same as a number: the next page has what has a smaller one.
+    """
 
     entries: list[Entry]
     cursor: str | None
     searched_to: datetime | None
+    before: int | None = None
 
 
 class Exported(msgspec.Struct, frozen=True):
@@ -145,7 +151,7 @@ async def search(
     text = None
     if found.before is not None:
         text = sealed(Cursor(UUID(int=found.before)), services.box.cursor_key, question)
-    return Page(found.entries, text, found.searched_to)
+    return Page(found.entries, text, found.searched_to, found.before)
 
 
 async def export(services: Services, asked: Sought, *, after: int, limit: int) -> Exported:

@@ -1,11 +1,15 @@
 """Keys of other homes: a key is kept at one home, and opens what it opens at whichever home is asked.
 
 A home that is shown a key which it does not have asks the others for the key of that id, telling the hash of what was shown; so
-nobody's key travels. Which home had it is remembered, and what it said is believed for a second, as everywhere: a key that is
-revoked at its home stops within two at the others.
+nobody's key travels. The first home whose key it is decides, and nobody waits for the others; which it was is remembered, and
+what it said is believed for a second, as everywhere: a key that is revoked at its home stops within two at the others.
 
-Who guesses can make a home ask the others, so that is bounded: one question for all who show the same, so many at once; ids
-that nobody has are not asked for again for some seconds; and for addresses that showed too many wrong keys, so many a second.
+Databases that were copied have keys of one id at several homes, and so has a group that is being moved. One that says that the
+key is wrong is not believed before the others were asked, nor one where the key's group does not live, unless no other has it.
+
+Who guesses can make a home ask the others, so that is bounded: one question for all who show the same, so many at once of each
+home; ids that nobody has are not asked for again for some seconds; and for addresses that showed too many wrong keys, so many a
+second. A home that hangs has questions of its own to it wait, and nobody else's.
 """
 
 import asyncio
@@ -19,7 +23,7 @@ from uuid import UUID
 import msgspec
 
 from tidings.core.api_key import ApiKey, fits, id_of
-from tidings.core.errors import HomeAwayError, MalformedBodyError
+from tidings.core.errors import HomeAwayError, HomesDisagreeError, MalformedBodyError, TidingsError
 from tidings.core.homes import KEYS
 from tidings.core.scopes import known_scopes
 from tidings.operations.across import Across
@@ -28,9 +32,10 @@ from tidings.operations.admission import BELIEVED, Admission
 MAX_REMEMBERED: Final = 10_000  # keys whose home is known
 MAX_UNKNOWN: Final = 1_000  # ids that nobody has
 UNKNOWN_SECONDS: Final = 5.0  # that they are not asked for again
-AT_ONCE: Final = 16  # questions
+AT_ONCE: Final = 16  # questions to one home
+MAX_WAITING: Final = 64  # to one home, with those; more of them are answered at once: it is away
 FOR_SHUT: Final = 10  # questions in a second for addresses that are shut, of which no key is known yet
-ANSWER_SECONDS: Final = 5.0
+ANSWER_SECONDS: Final = 5.0  # for an answer, with the wait for its turn
 
 _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -39,7 +44,7 @@ Value = TypeVar("Value")
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What a home asks another: the id in a key, the hash of the whole, and where it was shown."""
+    """What a home asks another: the id in a key, the hash of the whole (empty: only who has it), and where it was shown."""
 
     named: str
     digest: bytes
@@ -76,10 +81,10 @@ class ForeignKeys:
         self._across = across
         self._monotonic = monotonic
         self._held: OrderedDict[bytes, tuple[ApiKey, float]] = OrderedDict()
-        self._homes: OrderedDict[str, str] = OrderedDict()
+        self._homes: OrderedDict[str, tuple[str, bool]] = OrderedDict()  # and whether what was shown fitted there
         self._unknown: OrderedDict[str, float] = OrderedDict()
         self._asking: dict[tuple[str, bytes], asyncio.Task[ApiKey | None]] = {}
-        self._room = asyncio.Semaphore(AT_ONCE)
+        self._lines: dict[str, _Line] = {}
         self._shut_since, self._shut_asked = 0.0, 0
 
     def held(self, digest: bytes) -> ApiKey | None:
@@ -106,44 +111,93 @@ class ForeignKeys:
 
     def home_of(self, named: str) -> str | None:
         """Return the home that had a key of this id when it was asked last."""
-        return self._homes.get(named)
+        known = self._homes.get(named)
+        return None if known is None else known[0]
 
     async def _find(self, asked: Asked) -> ApiKey | None:
-        async with self._room:
-            others = self._across.others
-            if (known := self._homes.get(asked.named)) is not None:
-                if (key := await self._of([known], asked)) is not None:
-                    return key
-                self._homes.pop(asked.named, None)  # its group has moved, perhaps
-                others = [home for home in others if home != known]
-            key = await self._of(others, asked)
+        others = self._across.others
+        if (known := self._homes.get(asked.named)) is not None:
+            home, has_fitted = known
+            key = await self._of([home], asked)
+            if key is not None and (has_fitted or fits(key, asked.digest)):
+                return key
             if key is None:
-                _remember(self._unknown, asked.named, self._monotonic(), MAX_UNKNOWN)
-            return key
+                self._homes.pop(asked.named, None)  # its group has moved, perhaps
+                others = [other for other in others if other != home]
+        key = await self._of(others, asked)
+        if key is None:
+            _remember(self._unknown, asked.named, self._monotonic(), MAX_UNKNOWN)
+        return key
 
     async def _of(self, homes: list[str], asked: Asked) -> ApiKey | None:
-        began = self._monotonic()
-        answers, away = await self._across.ask_homes(homes, KEYS, msgspec.json.encode(asked), seconds=ANSWER_SECONDS)
-        for home, body in answers.items():
-            try:
-                told = msgspec.json.decode(body, type=Told)
-            except msgspec.MsgspecError:  # of another release, or not of Tidings at all
-                away = [*away, home]
-                continue
-            if told.state == "unknown":
-                continue
-            _remember(self._homes, asked.named, home, MAX_REMEMBERED)
-            if told.state == "wrong" or told.key is None:
-                return _stub(asked.named)
-            key = _read(told.key)
-            _remember(self._held, asked.digest, (key, began), MAX_REMEMBERED)
-            return key
-        if away:
+        """Return the key as the first of these homes has it that may decide about it; None: none has it.
+
+        Raises:
+            HomeAwayError: None that answers has it, and not all do.
+        """
+        began, content = self._monotonic(), msgspec.json.encode(asked)
+        asking = {asyncio.create_task(self._ask(home, asked, content), name=f"ask {home} for a key"): home for home in homes}
+        away: TidingsError | None = None
+        known: tuple[str, ApiKey] | None = None  # where it is wrong, or where its group does not live
+        try:
+            waiting = set(asking)
+            while waiting:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in sorted(done, key=asking.__getitem__):
+                    home = asking[task]
+                    try:
+                        key = task.result()
+                    except TidingsError as error:
+                        away = error
+                        continue
+                    if key is None:
+                        continue
+                    if not asked.digest or (fits(key, asked.digest) and self._is_of(home, key)):
+                        return self._learned(asked, home, key, began)
+                    if known is None or fits(key, asked.digest):
+                        known = home, key
+        finally:
+            for task in asking:
+                task.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
+        if known is not None:
+            return self._learned(asked, *known, began)
+        if away is not None:
+            who = away.details.get("home")
             raise HomeAwayError(
-                f"This key is not of this home, and home {away[0]}, which may have it, does not answer. Try again.",
-                home=away[0],
-            )
+                f"This key is not of this home, and home {who}, which may have it, does not answer. Try again.", home=who
+            ) from away
         return None
+
+    def _is_of(self, home: str, key: ApiKey) -> bool:
+        return key.group_id is None or self._across.directory.home_of(key.group_id) == home
+
+    def _learned(self, asked: Asked, home: str, key: ApiKey, began: float) -> ApiKey:
+        has_fitted = fits(key, asked.digest)
+        _remember(self._homes, asked.named, (home, has_fitted or self._homes.get(asked.named) == (home, True)), MAX_REMEMBERED)
+        if has_fitted:
+            _remember(self._held, asked.digest, (key, began), MAX_REMEMBERED)
+        return key
+
+    async def _ask(self, home: str, asked: Asked, content: bytes) -> ApiKey | None:
+        """Return a key as a home has it, or one that nothing fits where what was shown is not it; None: it has none.
+
+        Raises:
+            HomeAwayError: It does not answer, or with what cannot be read: of another release, or not of Tidings at all.
+        """
+        line = self._lines.setdefault(home, _Line())
+        if line.waiting >= MAX_WAITING:
+            raise HomeAwayError(f"{MAX_WAITING} questions wait for home {home} of the fleet already. Try again.", home=home)
+        line.waiting += 1
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS), line.room:
+                said = await self._across.ask(home, KEYS, content, seconds=ANSWER_SECONDS)
+            return _read(msgspec.json.decode(said, type=Told), asked.named)
+        except (TimeoutError, HomesDisagreeError, msgspec.MsgspecError, KeyError, TypeError) as error:
+            why = str(error) or f"nothing came within {ANSWER_SECONDS:g} s"
+            raise HomeAwayError(f"Home {home} of the fleet does not answer: {why}. Try again.", home=home) from error
+        finally:
+            line.waiting -= 1
 
     def _may_ask_for_shut(self) -> bool:
         now = self._monotonic()
@@ -153,9 +207,21 @@ class ForeignKeys:
         return self._shut_asked <= FOR_SHUT
 
 
-def _read(told: dict[str, Any]) -> ApiKey:
+class _Line:
+    """Questions to one home: those that are asked, and all that wait."""
+
+    def __init__(self) -> None:
+        self.room = asyncio.Semaphore(AT_ONCE)
+        self.waiting = 0
+
+
+def _read(told: Told, named: str) -> ApiKey | None:
     """Return a key as its home tells it. A scope of a newer release opens nothing here."""
-    return msgspec.convert(told | {"scopes": [scope.value for scope in known_scopes(told["scopes"])]}, ApiKey)
+    if told.state == "unknown":
+        return None
+    if told.state == "wrong" or told.key is None:
+        return _stub(named)
+    return msgspec.convert(told.key | {"scopes": [scope.value for scope in known_scopes(told.key["scopes"])]}, ApiKey)
 
 
 def _stub(named: str) -> ApiKey:

@@ -8,12 +8,12 @@ import msgspec
 
 from tidings.core.api_key import check_group
 from tidings.core.audit import Action
-from tidings.core.errors import ConflictError, InvalidInputError, NotFoundError
+from tidings.core.errors import BusyError, ConflictError, HomesDisagreeError, InvalidInputError, NotFoundError
 from tidings.core.event import DEFAULT_GROUP
 from tidings.operations import audit
 from tidings.operations.lookups import there
 from tidings.operations.services import Services
-from tidings.store import groups
+from tidings.store import groups, moving
 
 MAX_KNOWN_GROUPS = 10_000  # remembered; beyond, all are looked up anew
 KNOWN_FOR = timedelta(seconds=5)
@@ -50,7 +50,8 @@ async def create(services: Services, group_id: str) -> Group:
 
 
 async def list_groups(services: Services, *, limit: int, offset: int = 0, after: str = "") -> list[Group]:
-    """Return a page of groups, in order of their ids. Whoever may act for one sees that one.
+    """Return a page of groups, in order of their ids, without those that moved to another home of a fleet. Whoever may act for
+    one sees that one.
 
     Args:
         after: Only those behind this id: the last of the page before.
@@ -58,7 +59,7 @@ async def list_groups(services: Services, *, limit: int, offset: int = 0, after:
     async with services.wide.connection() as connection:
         if services.bound_to is not None:
             own = await groups.get(connection, services.bound_to) if after < services.bound_to and not offset else None
-            return [] if own is None else [_group(own)]
+            return [] if own is None or own["has_left"] else [_group(own)]
         return [_group(row) for row in await groups.list_groups(connection, limit=limit, offset=offset, after=after)]
 
 
@@ -74,6 +75,47 @@ async def choices(services: Services, may_show: tuple[str, ...] | None, *, limit
         services, bound_to=None
     )  # what somebody may do in the one that they look at is another matter
     return [one.id for one in await list_groups(every, limit=limit, offset=offset)]
+
+
+async def left_for(services: Services, group_id: str) -> str | None:
+    """Return the home of the fleet that a group has moved to from here; None: to none."""
+    found = await _going(services, group_id)
+    return found.home if found is not None and found.has_left else None
+
+
+async def expect_here(services: Services, group_id: str, *, may_be_gone: bool = False) -> None:
+    """Return when a group can be changed here. Whoever waited for a move would keep a connection from other groups for so long.
+
+    Args:
+        may_be_gone: What is changed may be another's.
+
+    Raises:
+        BusyError: It is being moved at this moment.
+        HomesDisagreeError: It has moved to another home of the fleet.
+    """
+    found = await _going(services, group_id)
+    if found is not None and found.is_leaving:
+        raise BusyError(f"The group {group_id!r} is being moved to another home at this moment. Nothing was done; try again.")
+    if found is not None and found.has_left and not may_be_gone:
+        raise moved_to(group_id, found.home)
+
+
+async def _going(services: Services, group_id: str) -> moving.Going | None:
+    if services.config.home is None:
+        return None
+    async with services.wide.in_turn_of(group_id).connection() as connection:
+        found = await moving.going(connection, group_id)
+    if found is not None and found.has_left and services.across is not None:
+        services.across.directory.hear(group_id, found.home)
+    return found
+
+
+def moved_to(group_id: str, home: str) -> HomesDisagreeError:
+    """Return what is said of a group that has moved to another home."""
+    return HomesDisagreeError(
+        f"The group {group_id!r} lives at home {home}: it has moved. Nothing was done; ask that home, or try again in some "
+        "seconds, when this one has heard of it."
+    )
 
 
 async def read(services: Services, group_id: str) -> Group:

@@ -19,7 +19,7 @@ from tidings.core import reached
 from tidings.core.audit import Actor, Who
 from tidings.core.errors import InvalidInputError, TidingsError
 from tidings.core.scopes import Scope, granted
-from tidings.operations import sessions
+from tidings.operations import groups, sessions
 from tidings.operations.services import Services
 from tidings.portal.cookies import (
     address_of,
@@ -134,6 +134,7 @@ async def visit_of(request: Request[Any, Any, Any]) -> Visit:
         NotForCustomersError: A customer asks for what is not theirs.
         NotSignedInError: The browser is not signed in, or no longer.
         LivesElsewhereError: That group lives at another home.
+        BusyError: A form is about a group that is being moved at this moment.
         NotFoundError: There is no such group.
     """
     if request.method not in _SAFE:
@@ -163,6 +164,10 @@ async def visit_of(request: Request[Any, Any, Any]) -> Visit:
         raise ForeignFormError("This page showed another group than this browser shows now. Load it again and repeat it.")
     bound_to = session.group_id if session.is_customer else session.bound_to
     acting = msgspec.structs.replace(services, group_id=session.group_id, bound_to=bound_to, actor=_actor(request, session))
+    if request.method in _SAFE:
+        request.scope["state"]["portal_left"] = await groups.left_for(services, session.group_id)
+    else:
+        await groups.expect_here(services, session.group_id, may_be_gone=True)
     return Visit(acting, session, may_of(request, session))
 
 

@@ -95,7 +95,7 @@ def show(
         csrf=form_token(request),
         entries=_entries(path, session) if session else (),
         search=search,
-        notice=left or notice or notice_of(services_of(request), session),
+        notice=left or notice or notice_of(request, services_of(request), session),
         crumbs=tuple(crumbs),
         is_customer=is_customer,
         brand=brand_view(session.brand) if session else None,

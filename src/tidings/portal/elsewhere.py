@@ -5,7 +5,7 @@ their streams and by whoever frames them. So a browser is led to the other porta
 """
 
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from litestar import Request
 
@@ -51,22 +51,25 @@ async def lead_away(request: Request[Any, Any, Any], services: Services, token: 
     about = await across.about(home)
     if about is None:
         raise HomeAwayError(f"The group {group_id!r} lives at home {home}, which does not answer. Try again.", home=home)
-    public, query = (about.public_url or "").rstrip("/"), urlencode({"group": group_id})
-    raise LivesElsewhereError(group_id, home, f"{public}{request.url.path}?{query}" if public else "")
+    public, path = (about.public_url or "").rstrip("/"), quote(request.scope["path"].encode(), safe="/")
+    asked = [(name, value) for name, value in request.query_params.multi_items() if name != "group"]
+    raise LivesElsewhereError(group_id, home, f"{public}{path}?{urlencode([*asked, ('group', group_id)])}" if public else "")
 
 
-def notice_of(services: Services, session: Session | None) -> Notice | None:
+def notice_of(request: Request[Any, Any, Any], services: Services, session: Session | None) -> Notice | None:
     """Return what is to be said above pages of a group that lives elsewhere: what is here is not what it has."""
-    if session is None or session.is_customer or services.across is None:
+    if session is None:
         return None
-    home = services.across.elsewhere(session.group_id)
+    home = request.scope["state"].get("portal_left")  # as it was when somebody was let in
+    if session.is_customer:
+        return None if home is None else Notice("warn", "This has just moved, and is shown again in some seconds.")
+    if home is None and services.across is not None:
+        home = services.across.elsewhere(session.group_id)
     if home is None:
         return None
-    return Notice(
-        "warn",
-        f"The group {session.group_id} lives at home {home}, and this is home {services.across.home}: its pages are there. "
-        "Choose it at the top to go there, or another group.",
-    )
+    way = "Choose it at the top to go there, or another group." if services.across is not None else "Open the portal there."
+    here = f"The group {session.group_id} lives at home {home}, and this is home {services.config.home}"
+    return Notice("warn", f"{here}: its pages are there. {way}")
 
 
 def home_of_key(services: Services, presented: str) -> str | None:

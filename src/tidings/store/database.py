@@ -49,6 +49,18 @@ class Own(asyncpg.Connection):  # type: ignore[misc]
     """
 
     may_copy = True
+    _is_left_as_found = False
+
+    def leave_as_found(self, *, is_so: bool) -> None:
+        """Take note whether whoever has it now leaves nothing behind in the session."""
+        self._is_left_as_found = is_so
+
+    def get_reset_query(self) -> str:
+        """Return what is sent when the connection is given back, which tidies its session; nothing where nothing is left there.
+
+        An open transaction is rolled back all the same.
+        """
+        return "" if self._is_left_as_found else str(super().get_reset_query())
 
     async def look_at_role(self) -> None:
         """Find out what the role may do."""
@@ -112,14 +124,16 @@ class Server:
             raise
 
     @asynccontextmanager
-    async def lend(self, group_id: str | None = None) -> AsyncIterator[Connection]:
+    async def lend(self, group_id: str | None = None, *, is_left_as_found: bool = False) -> AsyncIterator[Connection]:
         """Lend a connection of the pool.
 
         Args:
             group_id: The group that it acts for; None: none, whose rows are none, where connections see one group's.
+            is_left_as_found: As of `Database.for_own_statements`.
         """
         with self.noting():
             async with self.pool.acquire(timeout=LEND_SECONDS) as connection:
+                connection.leave_as_found(is_so=is_left_as_found)
                 if self.is_of_groups:
                     await connection.act_for(group_id or "")
                 yield connection
@@ -149,6 +163,7 @@ class Database:
         traceparent: str | None = None,
         group_id: str | None = None,
         turn_of: str = "",
+        is_left_as_found: bool = False,
     ) -> None:
         self.url = url
         self.server = server
@@ -157,6 +172,7 @@ class Database:
         self._traceparent = traceparent
         self._group_id = group_id
         self._turn_of = turn_of
+        self._is_left_as_found = is_left_as_found
 
     @property
     def outages(self) -> Outages:
@@ -191,6 +207,14 @@ class Database:
         """Return the same for calls of one group, whatever they may see: they wait in its turns."""
         return self._but(turn_of=group_id)
 
+    def for_own_statements(self) -> "Database":
+        """Return the same for what is done thousands of times: statements of ours alone, about tables of ours alone.
+
+        They leave nothing behind in a session, so that nothing is tidied up after them, which is more work than
+        many of them are. A trigger or a function of somebody else's may leave something: what can run one has the other kind.
+        """
+        return self._but(is_left_as_found=True)
+
     def _but(
         self,
         *,
@@ -199,6 +223,7 @@ class Database:
         traceparent: str | None = None,
         group_id: str | None = None,
         turn_of: str | None = None,
+        is_left_as_found: bool | None = None,
     ) -> "Database":
         return Database(
             self.url,
@@ -208,6 +233,7 @@ class Database:
             traceparent=traceparent or self._traceparent,
             group_id=self._group_id if group_id is None else group_id,
             turn_of=self._turn_of if turn_of is None else turn_of,
+            is_left_as_found=self._is_left_as_found if is_left_as_found is None else is_left_as_found,
         )
 
     @asynccontextmanager
@@ -218,12 +244,12 @@ class Database:
             BusyError: All of this share are in use, and none came free in time, or too many of the group wait.
         """
         if self._places is None:
-            async with self.server.lend(self._group_id) as connection:
+            async with self.server.lend(self._group_id, is_left_as_found=self._is_left_as_found) as connection:
                 yield connection
             return
         await self._places.take(self._turn_of)
         try:
-            async with self.server.lend(self._group_id) as connection:
+            async with self.server.lend(self._group_id, is_left_as_found=self._is_left_as_found) as connection:
                 yield connection
         finally:
             self._places.give()

@@ -83,6 +83,17 @@ async def take(connection: Connection, limit: int) -> Taken:
     return _taken(await connection.fetch(_SQL["take"], limit, MAX_STORED_BYTES, MAX_EVENT_BYTES))
 
 
+async def take_alone(connection: Connection, limit: int) -> Taken:
+    """Take them as `take` does, where nobody else takes any: as the relay of a source, which has the outbox."""
+    return _taken(await connection.fetch(_SQL["take_alone"], limit, MAX_STORED_BYTES, MAX_EVENT_BYTES))
+
+
+async def is_empty(connection: Connection) -> bool:
+    """Return whether nothing waits in it, nor is being routed."""
+    found: bool = await connection.fetchval(_SQL["is_empty"])
+    return found
+
+
 async def take_shares(connection: Connection, shares: Mapping[str, int]) -> Taken:
     """Take of each group up to so many of its oldest committed rows out of the outbox, inside the caller's transaction."""
     groups, counts = list(shares), list(shares.values())

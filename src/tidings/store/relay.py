@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -60,6 +60,12 @@ class MovedError(Exception):
 
 class TooManyGroupsError(ValueError):
     """A source has sent an event of a group that is not there, and no other is made; with the remedy."""
+
+    def __init__(self, group_id: str) -> None:
+        super().__init__(
+            f"Its group {group_id[:80]!r} is not there, and for what comes from other databases no group is made beyond "
+            f"{MAX_GROUPS:,}. Delete some that are not needed, or make this one here; then route it again."
+        )
 
 
 class Landed(msgspec.Struct, frozen=True):
@@ -225,11 +231,16 @@ async def add_groups(connection: Connection, new: Sequence[str]) -> None:
     if not new:
         return
     if await connection.fetchval(_SQL["count_groups"], MAX_GROUPS) + len(new) > MAX_GROUPS:
-        raise TooManyGroupsError(
-            f"Its group {new[0][:80]!r} is not there, and for what comes from other databases no group is made beyond "
-            f"{MAX_GROUPS:,}. Delete some that are not needed, or make this one here; then route it again."
-        )
+        raise TooManyGroupsError(new[0])
     await connection.execute(_SQL["make_groups"], new)
+
+
+async def groups_without_room(connection: Connection, names: Iterable[str]) -> set[str]:
+    """Return those of some groups that are not there and cannot be made: there is room for those that are named first."""
+    new = [row[0] for row in await connection.fetch(_SQL["new_groups"], list(dict.fromkeys(names)))]
+    if not new:
+        return set()
+    return set(new[max(0, MAX_GROUPS - await connection.fetchval(_SQL["count_groups"], MAX_GROUPS)) :])
 
 
 async def land(
@@ -318,13 +329,19 @@ async def history(connection: Connection) -> str | None:
     return found
 
 
-async def forget_landed(connection: Connection, days: int) -> None:
-    """Forget flights that were landed so many days ago, so many at most at a time."""
-    await connection.execute(_SQL["forget_landed"], days, FORGOTTEN_AT_ONCE)
+async def forget_landed(connection: Connection, days: int) -> int:
+    """Forget flights that were landed so many days ago, `FORGOTTEN_AT_ONCE` at most; return how many that were."""
+    count: int = await connection.fetchval(_SQL["forget_landed"], days, FORGOTTEN_AT_ONCE)
+    return count
 
 
-async def set_aside_event(connection: Connection, event: Event, origin: str, reason: str) -> None:
-    """Set an event aside that PostgreSQL refuses. `origin`: the source that it came from."""
+async def set_aside_events(connection: Connection, events: Sequence[tuple[Event, str]], origin: str) -> None:
+    """Set events aside, each with the reason. `origin`: the source that they came from."""
+    rows = [("event", _as_json(event, origin), reason[:MAX_REASON_LENGTH]) for event, reason in events]
+    await connection.executemany(_SQL["set_aside"], rows)
+
+
+def _as_json(event: Event, origin: str) -> str:
     row: dict[str, Any] = {
         "group_id": event.group_id, "source": event.source, "type": event.type, "operation": event.operation,
         "subject": event.subject, "table_schema": event.table_schema, "table_name": event.table_name,
@@ -335,7 +352,7 @@ async def set_aside_event(connection: Connection, event: Event, origin: str, rea
     text = json.dumps(row)[:-1] + "".join(
         f', "{name}": {record}' for name, record in (("record", event.record), ("old_record", event.old_record)) if record
     )
-    await connection.execute(_SQL["set_aside"], "event", text + "}", reason[:MAX_REASON_LENGTH])
+    return text + "}"
 
 
 async def set_aside_flight(connection: Connection, flight: str, origin: str, cargo: bytes, reason: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
+import msgspec
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
 from nats.js.errors import APIError
@@ -13,6 +14,7 @@ from tidings.core.pressure import Why
 from tidings.transport.stream_away import StreamAwayError
 
 ANSWER_SECONDS: Final = 10.0  # for answers
+UNREAD: Final = (msgspec.MsgspecError, ValueError, RecursionError)  # said of what is no JSON; ValueError: no text in it
 MAX_SAID: Final = 300  # characters of what the stream said
 _NO_ROOM: Final = {10023, 10047}  # no resources; no room in storage. A limit of a stream's is told by its text alone
 

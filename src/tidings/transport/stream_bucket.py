@@ -14,8 +14,8 @@ from tidings.core.capture import TableName
 from tidings.core.cargo import ROOM
 from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet
-from tidings.core.pressure import Drained, Report
-from tidings.transport.stream_answers import told
+from tidings.core.pressure import Drained, Report, read_report
+from tidings.transport.stream_answers import UNREAD, told
 from tidings.transport.stream_away import StreamAwayError
 
 BUCKET: Final = "TIDINGS"
@@ -61,7 +61,7 @@ class Bucket:
                 raise none from None
         try:
             return msgspec.json.decode(entry.value or b"", type=Fleet), entry.revision or 0
-        except msgspec.MsgspecError as error:
+        except UNREAD as error:
             raise StartupError(f"What the fleet at {self._servers} is cannot be read: {error}.") from error
 
     async def change(self, changed: Callable[[Fleet], Fleet]) -> Fleet:
@@ -155,6 +155,18 @@ class Bucket:
         async with self._keys() as keys:
             await keys.put(f"{SOURCES}.{source}", msgspec.json.encode(report))
 
+    async def said(self, source: str) -> Report | None:
+        """Return what a source said of itself last; None: nothing, or nobody can read it.
+
+        Raises:
+            StreamAwayError: No answer came.
+        """
+        async with self._keys() as keys:
+            try:
+                return read_report((await keys.get(f"{SOURCES}.{source}")).value or b"")
+            except NotFoundError:
+                return None
+
     async def drain(self, homes: Collection[str], *, is_over: bool = False) -> Drained:
         """Have sources send nothing to homes from now on, or go on; return the homes that are drained now.
 
@@ -183,12 +195,12 @@ class Bucket:
         async with self._keys() as keys:
             try:
                 entry = await keys.get(DRAINED)
-            except NotFoundError:
-                return Drained(frozenset(), 0)
+            except NotFoundError as error:  # one that was deleted by hand has a revision that the next has to name
+                return Drained(frozenset(), getattr(getattr(error, "entry", None), "revision", None) or 0)
         try:
             return Drained(frozenset(msgspec.json.decode(entry.value or b"[]", type=list[str])), entry.revision or 0)
-        except msgspec.MsgspecError as error:
-            raise StreamAwayError(f"what is drained cannot be read ({error})") from error
+        except UNREAD as error:
+            raise StreamAwayError(f"what is drained cannot be read ({error}); delete {DRAINED} from bucket {BUCKET}") from error
 
     async def claim(self, home: str, identity: str, *, is_to_take: bool) -> str:
         """Have a database be the one that a home is, if none is yet; return which one is.
@@ -212,10 +224,20 @@ class Bucket:
                 entry = await keys.get(f"{HOMES}.{home}")
         return (entry.value or b"").decode("ascii", "replace")
 
+    async def part(self, home: str, member: str) -> None:
+        """Have a home be known no more that the fleet is without: whoever moves a group, or drains, would wait for it.
+
+        Raises:
+            StreamAwayError: The stream did not answer.
+        """
+        await self.forget(member)
+        async with self._keys() as keys:
+            await keys.delete(f"{HOMES}.{home}")
+
 
 def _wanted(said: bytes) -> dict[TableName, frozenset[str]] | None:
     try:
         rows = msgspec.json.decode(said, type=list[tuple[_Name, _Name, list[_Operation]]])
-    except msgspec.MsgspecError:
+    except UNREAD:
         return None
     return {(schema, table): frozenset(operations) for schema, table, operations in rows}

@@ -10,6 +10,24 @@ from nats.errors import Error as NatsError
 
 SILENT_SECONDS: Final = 10  # for which a server may take nothing, or answer no ping, until it is left for another
 CLOSING_SECONDS: Final = 3
+_STATUS, _DESCRIPTION = "Status", "Description"  # as the library calls what stands in the first line of headers
+_STORED_IN: Final = "Nats-Stream"  # what a server says with a message that it has stored
+_TO_ACKNOWLEDGE: Final = b"$JS.ACK."  # what a subject begins with that a flight is acknowledged at
+
+
+def headers_of(block: bytes) -> dict[str, str]:
+    """Return what stands in headers, whatever it is, but for a status: a server writes that into the first line.
+
+    What servers add to a message that is stored stands behind what its sender wrote, and holds.
+    """
+    found: dict[str, str] = {}
+    for line in block.partition(b"\r\n")[2].split(b"\r\n"):
+        name, colon, value = line.partition(b":")
+        if colon:
+            found[name.strip().decode(errors="replace")] = value.strip().decode(errors="replace")
+    for status in (_STATUS, _DESCRIPTION):
+        found.pop(status, None)
+    return found
 
 
 class MendedClient(Client):
@@ -19,6 +37,9 @@ class MendedClient(Client):
     stale, minutes later; a reconnection that another had overtaken told of itself as an error that nobody had made.
 
     And to it `tls://` is no wish: the library goes on in the clear with a server that does not ask for TLS.
+
+    What stands in a message's headers it believes, whoever wrote it, or it breaks on it. Who may send flights could so have a
+    home take one for word of the server that there is none, or hear nothing more, for as long as that flight waits.
     """
 
     def leave_when_silent(self) -> None:
@@ -51,6 +72,27 @@ class MendedClient(Client):
     async def _attempt_reconnect(self) -> None:
         with suppress(asyncio.InvalidStateError):  # of its last statement, when all is done
             await super()._attempt_reconnect()
+
+    async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
+        """Read what stands in headers, and a server's word in their first line."""
+        if not headers:
+            return None
+        block = bytes(headers)
+        first, found = block.partition(b"\r\n")[0], headers_of(block)
+        code, _, said = first.removeprefix(b"NATS/1.0").strip().partition(b" ")
+        if code.isdigit():
+            found[_STATUS] = code.decode()
+            found[_DESCRIPTION] = said.decode(errors="replace")
+        return found
+
+    def _build_message(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None) -> Any:
+        """Make a message. One that is stored, as it can be acknowledged or names its stream, is no word of a server."""
+        if headers is not None and (reply.startswith(_TO_ACKNOWLEDGE) or _STORED_IN in headers):
+            headers.pop(_STATUS, None)
+        try:
+            return super()._build_message(sid, subject, reply, data, headers)
+        except UnicodeDecodeError:
+            return None  # its subject is none of ours
 
     def _connect_command(self) -> bytes:
         """Return what signs in: nothing, where `tls://` was asked for and it would be read by whoever listens."""

@@ -1,5 +1,6 @@
 """Flights on their way to a home, in its stream: sent by sources, and kept until the home has landed them and forgets them."""
 
+from base64 import b64decode
 from typing import Any, Final
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from nats.js.errors import NotFoundError
 
 from tidings.core.kept import Holding
 from tidings.transport.stream_answers import told
+from tidings.transport.stream_client import headers_of
 
 SEND_SECONDS: Final = 4.0  # for the quorum to have a flight, before it is sent again: of a node that died no answer comes
 LANDING_SECONDS: Final = 5.0  # until a flight that was received and not acknowledged comes again
@@ -89,6 +91,8 @@ class Kept(Arrived):
 
     def __init__(self, message: RawStreamMsg) -> None:
         self._message: Any = message
+        # As those of a flight that arrives are read, so that both are called the same; the library's own reading differs.
+        message.headers = headers_of(b64decode(message.hdrs or ""))
 
     @property
     def sequence(self) -> int:

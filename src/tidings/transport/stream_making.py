@@ -96,6 +96,16 @@ async def _is_there(way: Stream, name: str) -> bool:
     return True
 
 
+async def has_stream(way: Stream, home: str) -> bool:
+    """Return whether there is a stream for a home.
+
+    Raises:
+        StreamAwayError: The stream did not answer.
+    """
+    async with told():
+        return await _is_there(way, stream_of(home))
+
+
 async def take_away(way: Stream, home: str) -> bool:
     """Take away the streams of a home that the fleet does not have any more; False: flights are in one, and they stay.
 
@@ -107,13 +117,15 @@ async def take_away(way: Stream, home: str) -> bool:
             given = await way.jetstream.consumer_info(stream_of(home), CONSUMER)
             if given.num_pending or given.num_ack_pending:
                 return False
-            await way.jetstream.delete_stream(stream_of(home))
-        with suppress(NotFoundError):  # of a fleet that was made before homes had one
-            await way.jetstream.delete_stream(ahead_of(home))
         bucket = await way.jetstream.key_value(BUCKET)
         for key in (WISHES, HOMES, AHEAD):
             await bucket.delete(f"{key}.{home}")
     await way.bucket.drain([home], is_over=True)  # whatever is called so later begins anew
+    async with told():
+        with suppress(NotFoundError):  # of a fleet that was made before homes had one
+            await way.jetstream.delete_stream(ahead_of(home))
+        with suppress(NotFoundError):
+            await way.jetstream.delete_stream(stream_of(home))  # last: whoever was broken off before goes on by it
     return True
 
 

@@ -13,7 +13,7 @@ from tidings.core.fleet import Fleet
 from tidings.core.pressure import MAX_SOURCES, Ahead, Report, Seen, Standing, read_ahead, read_report
 from tidings.transport.stream import Stream
 from tidings.transport.stream_ahead import AHEAD
-from tidings.transport.stream_answers import told
+from tidings.transport.stream_answers import UNREAD, told
 from tidings.transport.stream_away import StreamAwayError
 from tidings.transport.stream_bucket import BUCKET, SOURCES
 from tidings.transport.stream_flights import CONSUMER, stream_of
@@ -182,7 +182,7 @@ async def _answer(way: Stream, question: str, asked: bytes, kind: type[_Answer],
         said = await way.ask(f"$JS.API.{question}", asked)
     try:
         answer = msgspec.json.decode(said, type=kind)
-    except msgspec.MsgspecError as error:
+    except UNREAD as error:
         raise StreamAwayError(f"what NATS says about {of} cannot be read ({error})") from error
     if answer.error is not None:
         away = GoneError if answer.error.code == _NOT_FOUND else StreamAwayError

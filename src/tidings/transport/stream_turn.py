@@ -11,6 +11,7 @@ from typing import Final
 from uuid import uuid4
 
 from nats.errors import Error as NatsError
+from nats.js.api import DiscardPolicy, StreamConfig
 from nats.js.errors import APIError, KeyWrongLastSequenceError, NoStreamResponseError, NotFoundError
 from nats.js.kv import KeyValue
 
@@ -99,11 +100,29 @@ async def _taken(way: Stream, replicas: int, dead_seconds: float) -> Turn:
 
 
 async def _bucket(way: Stream, replicas: int) -> KeyValue:
-    with suppress(NotFoundError):
-        return await way.jetstream.key_value(BUCKET)
+    """Return the bucket; made where there is none. Who may write one key may not take all others away with it.
+
+    A bucket takes that wish by itself (`Nats-Rollup`), and permissions do not see it.
+    """
+    name = f"KV_{BUCKET}"
     try:
-        return await way.jetstream.create_key_value(bucket=BUCKET, history=1, replicas=replicas, direct=True)
+        config = (await way.jetstream.stream_info(name)).config
+        if config.allow_rollup_hdrs:
+            config.allow_rollup_hdrs = False
+            await way.jetstream.update_stream(config)
+    except NotFoundError:
+        await _make_bucket(way, name, replicas)
+    return await way.jetstream.key_value(BUCKET)
+
+
+async def _make_bucket(way: Stream, name: str, replicas: int) -> None:
+    try:
+        await way.jetstream.add_stream(
+            StreamConfig(
+                name=name, subjects=[f"$KV.{BUCKET}.>"], discard=DiscardPolicy.NEW, max_msgs_per_subject=1,
+                num_replicas=replicas, allow_direct=True, deny_delete=True,
+            )
+        )  # fmt: skip
     except APIError as error:
         if error.err_code != _IN_USE:
             raise
-        return await way.jetstream.key_value(BUCKET)

@@ -38,6 +38,9 @@ MAX_REMEMBERED: Final = 100_000  # flights that were begun; as many as may have 
 MAX_UNTOLD_BYTES: Final = 16 * 2**20  # of answers that the stream has not yet, beyond which nothing is begun
 ANSWER_BYTES: Final = 500  # of one, beside what its receiver said
 
+# What an event raises that cannot be routed, as in the dispatcher.
+_FAULTS: Final = (ValueError, ArithmeticError, LookupError, TypeError)
+
 ATTEMPTS = Counter("tidings_ahead_attempts_total", "First attempts made while the home's database is away.", ["outcome"])
 
 
@@ -257,7 +260,10 @@ class Session:
             return False
         self._next += 1
         if arrived and self._is_first(arrived[0].id):
-            self._begin(arrived[0].id, number, arrived[0].events, set(answers(arrived[0].id, told)[0]))
+            try:
+                self._begin(arrived[0].id, number, arrived[0].events, set(answers(arrived[0].id, told)[0]))
+            except _FAULTS as error:  # its text can hold what the event says
+                logger.warning("flight %s is left to the database, since it cannot be routed: %s", number, type(error).__name__)
         return True
 
     def _is_first(self, flight: UUID) -> bool:

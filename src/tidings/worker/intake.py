@@ -343,8 +343,13 @@ class Intake:
                 return
             if not found.events:
                 await relay.set_aside_flight(connection, flight.name, flight.source, flight.cargo, said(error))
+            refused = await _without_room(connection, found.events)
             for event in found.events:
-                await self._land_one(connection, flight, found, event, told)
+                if event.group_id not in refused:
+                    await self._land_one(connection, flight, found, event, told)
+            aside = [(one, str(relay.TooManyGroupsError(one.group_id))) for one in found.events if one.group_id in refused]
+            if aside:
+                await self._set_aside(connection, flight, found, aside)
         LANDED.labels("set aside" if not found.events else "landed").inc()
         logger.error("flight %s was set aside, whole or in part: %s", flight.name[:40], said(error))
 
@@ -363,13 +368,35 @@ class Intake:
             reason = f"PostgreSQL refuses it: {said(error)}."
         else:
             return
+        await self._set_aside(connection, flight, found, [(event, reason)])
+
+    async def _set_aside(
+        self, connection: Connection, flight: Flight, found: Unpacked, events: Sequence[tuple[Event, str]]
+    ) -> None:
+        """Set events of a flight aside, each with the reason."""
         try:
             async with connection.transaction():
-                await relay.set_aside_event(connection, event, origin_of(flight.source, found), reason)
+                await relay.set_aside_events(connection, events, origin_of(flight.source, found))
         except (*UNAVAILABLE, *COLLISIONS):
             raise
-        except (asyncpg.PostgresError, ValueError, OverflowError):  # not even as JSON: as it came
+        except (asyncpg.PostgresError, ValueError, OverflowError):
+            if len(events) > 1:
+                for one in events:
+                    await self._set_aside(connection, flight, found, [one])
+                return
+            ((event, reason),) = events  # not even as JSON: as it came
             await relay.set_aside_flight(connection, flight.name, flight.source, cargo.alone(event), reason)
+
+
+async def _without_room(connection: Connection, events: Sequence[Event]) -> set[str]:
+    """Return groups that no event of a flight can be of, asked for once: groups are counted for it, and there are many then."""
+    try:
+        async with connection.transaction():
+            return await relay.groups_without_room(connection, (event.group_id for event in events))
+    except (*UNAVAILABLE, *COLLISIONS):
+        raise
+    except (asyncpg.PostgresError, ValueError):
+        return set()  # one has a name that cannot be asked for, which is found where it is alone
 
 
 class Teller:
@@ -402,12 +429,14 @@ class Teller:
 
 
 class LandedForgetter:
-    """Forgets flights that were landed long ago."""
+    """Forgets flights that were landed long ago: all of them, some at a time, however many come in an hour."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def run_once(self) -> None:
-        """Forget some."""
-        async with self._database.connection() as connection:
-            await relay.forget_landed(connection, LANDED_DAYS)
+        """Forget them."""
+        forgotten = relay.FORGOTTEN_AT_ONCE
+        while forgotten == relay.FORGOTTEN_AT_ONCE:
+            async with self._database.connection() as connection:
+                forgotten = await relay.forget_landed(connection, LANDED_DAYS)

@@ -24,7 +24,7 @@ from tidings.worker.duties import every
 from tidings.worker.intake import FORGET_INTERVAL, TELL_INTERVAL, Intake, LandedForgetter, Router, Teller
 from tidings.worker.kept import Kept
 from tidings.worker.lookout import LOOK_INTERVAL, Lookout, claim, note_away
-from tidings.worker.placing import FOLLOW_INTERVAL, Follower
+from tidings.worker.placing import FOLLOW_INTERVAL, Follower, RemovedError
 from tidings.worker.relay import Relay
 from tidings.worker.reporting import Reporter
 from tidings.worker.rows import Elsewhere
@@ -102,7 +102,11 @@ class _Landing:
                     identity = await claim(self._database, way.bucket, self._home, self._packing.salt)
                     is_told = False
                     await way.bucket.join(sender_of(self._home))
-                    await self._work(way, fleet, identity)
+                    try:
+                        await self._work(way, fleet, identity)
+                    except RemovedError:
+                        await way.bucket.part(self._home, sender_of(self._home))
+                        raise
             except (StartupError, stream.StreamAwayError) as error:
                 if not is_told:
                     logger.warning("nothing comes by the stream: %s", error)
@@ -119,7 +123,8 @@ class _Landing:
         beside, known = AheadStream(way, home), packing.known
         kept, told = Kept(database, way.flights, home), Answered(beside)
         intake = Intake(
-            database, way.flights, home, clock=clock, telemetry=packing.telemetry, kept=kept, router=packing.router, told=told,
+            database.for_own_statements(), way.flights, home,
+            clock=clock, telemetry=packing.telemetry, kept=kept, router=packing.router, told=told,
             unseen_seconds=packing.away_seconds / 3,
         )  # fmt: skip
         ahead = None
@@ -132,7 +137,9 @@ class _Landing:
         )  # fmt: skip
         reporter = Reporter(database, way.bucket, relay, clock, sender)
         await reporter.heed()
-        follower = Follower(way.bucket, sender, [relay.follow], lambda: relay.settled, database=database, home=home)
+        follower = Follower(
+            way.bucket, sender, [relay.follow], lambda: relay.settled, database=database, home=home, since=fleet.version
+        )
         await follower.run_once()  # before anything is landed that may be of others
         lookout = Lookout(database, way, intake, clock, home, identity)
         crew = Crew("the worker stops", self._on_failed, logger)
@@ -147,7 +154,7 @@ class _Landing:
             crew.begin("ahead", ahead.run())
             crew.begin("ready for ahead", every(READY_INTERVAL, Ready(database, known.routes), stopping))
         try:
-            await crew.until(self.stopping.wait(), way.until_closed(), lookout.until_displaced())
+            await crew.until(self.stopping.wait(), way.until_closed(), lookout.until_displaced(), follower.until_removed())
         finally:
             intake.stop()
             relay.stop()
@@ -161,5 +168,5 @@ class _Landing:
 async def _checked(way: stream.Stream, home: str) -> Fleet:
     fleet = await way.bucket.fleet()
     if home not in fleet.homes:
-        raise StartupError(f"The fleet has no home {home!r}; it has {', '.join(fleet.homes)}. Correct TIDINGS_HOME.")
+        raise RemovedError(home, fleet.homes)
     return fleet

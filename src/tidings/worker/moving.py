@@ -13,67 +13,33 @@ that are under way end. From then on, for the time that copying takes, the group
 refused with 503. What its old home captures or is given for it meanwhile stays in the outbox there, and travels on behind all
 the rest.
 
-History follows afterwards, page by page, each copied, counted and then deleted; until it has, it is looked for at the old home.
+History follows afterwards (`worker.move_history`), to where the group lives by then; until it has, it is looked for at the old
+home.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from contextlib import asynccontextmanager
-from typing import Final, Protocol
-from uuid import UUID
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import Final
 
 import msgspec
 
 from tidings.core.errors import BusyError, StartupError
 from tidings.core.fleet import Fleet, parking, with_groups
 from tidings.sources import tables
-from tidings.store import moving, placing
-from tidings.store.database import COLLISIONS, Connection, Database
+from tidings.store import moving
+from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database, said
+from tidings.transport.stream_away import StreamAwayError
+from tidings.worker.move_ends import Ends, Way
+from tidings.worker.move_history import carry_all, carry_history
+from tidings.worker.move_standbys import expect_at_standbys
 from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings.moving")
 
-PAGE: Final = 1000  # rows of history that are taken together
 LOOK_INTERVAL: Final = 0.2  # seconds between looks whether what is waited for has come
 PATIENCE: Final = 60.0  # seconds for each of these, beyond which the move is called off
-HISTORY: Final = ("published", "events", "deliveries")
-_FIRST: Final = UUID(int=0)
-
-
-class Bucket(Protocol):
-    """What all members of a fleet agree about, as far as a move needs it."""
-
-    async def fleet(self) -> Fleet:
-        """Return what the fleet is."""
-
-    async def change(self, changed: Callable[[Fleet], Fleet]) -> Fleet:
-        """Change the directory, and return it."""
-
-    async def settled(self) -> dict[str, int]:
-        """Return by which version of it each sender has sent all."""
-
-
-class Flights(Protocol):
-    """What is on its way to homes, as far as a move needs it."""
-
-    async def last(self, home: str) -> int:
-        """Return the number of the last flight to a home."""
-
-    async def first(self, home: str) -> int:
-        """Return the number of the first flight to a home that it has not landed."""
-
-
-class Way(Protocol):
-    """The stream, as far as a move needs it."""
-
-    @property
-    def bucket(self) -> Bucket:
-        """What all agree about."""
-
-    @property
-    def flights(self) -> Flights:
-        """What is on its way."""
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -114,6 +80,7 @@ class Move:
         self._here, self._there, self._way = here, there, way
         self._group, self._source, self._target = group_id, source, target
         self._version, self._besides, self._patience = version, frozenset(besides), patience
+        self._ends = Ends(here, there, way, group_id, source=source, target=target)
 
     async def plan(self) -> Moved:
         """Return what would be moved, with history.
@@ -121,8 +88,8 @@ class Move:
         Raises:
             StartupError: It could not.
         """
-        await self._expect_homes()
-        await self._check()
+        await self._ends.expect_homes()
+        await self._ends.check()
         async with self._here.connection() as connection:
             steps = await moving.plan(connection, self._group, moving.SETTINGS)
             return Moved(self._group, self._target, {step.name: await connection.fetchval(step.count) for step in steps})
@@ -131,43 +98,49 @@ class Move:
         """Move the group, and its history.
 
         Raises:
-            StartupError: It cannot be moved, with the remedy; it lives where it lived.
+            StartupError: It cannot be moved, with the remedy; it lives where it lived. Or a database went away: begun again, it
+                goes on.
             StreamAwayError: The stream did not answer; begun again, it goes on.
         """
-        await self._expect_homes()
-        async with self._alone() as (here, there):
-            return await self._run(here, there)
+        await self._ends.expect_homes()
+        with self._told():
+            async with self._ends.alone(self._patience) as (here, there):
+                return await self._run(here, there)
 
     async def _run(self, here: Connection, there: Connection) -> Moved:
         rows: dict[str, int] = {}
         found = await moving.standing(here, self._group)
-        if found is not None and found.home != self._target:
-            raise StartupError(f"{self._group} is being moved to {found.home}. Let that end first, or call it off: --abandon.")
         if found is not None and found.has_left:
-            await self._expect_last_move()
+            await self._ends.expect_last_move(here, there, found)
+        elif found is not None and found.home != self._target:
+            raise StartupError(f"{self._group} is being moved to {found.home}. Let that end first, or call it off: --abandon.")
+        elif found is not None and await self._ends.has_arrived(here, there):
+            rows = await self._leave_again(here)
         else:
-            await self._check()
+            await self._ends.check()
             await self._abandon(here, there)  # what was broken off, if anything was
             try:
-                await self._park()
+                await self._park(here)
                 rows = await self._switch(here, there)
-            except StartupError:
-                await self._abandon(here, there)
+            except (StartupError, *UNAVAILABLE):
+                await self._call_off(here, there)
                 raise
         await self._arrive()
-        for kind in HISTORY:  # with events of what waits, which were copied before
-            rows[kind] = await self._carry_history(here, there, kind)
-        return Moved(self._group, self._target, rows)
+        return Moved(self._group, self._target, rows | await self._carry_history(here, there))
+
+    async def _carry_history(self, here: Connection, there: Connection) -> dict[str, int]:
+        return await carry_history(here, there, self._group, self._target, patience=self._patience, tell=self._tell)
 
     async def abandon(self) -> None:
         """Call the move off, where the group has not left.
 
         Raises:
-            StartupError: It has; or somebody is moving it at this moment.
+            StartupError: It has; or somebody is moving it at this moment; or a database went away.
         """
-        await self._expect_homes()
-        async with self._alone() as (here, there):
-            await self._abandon(here, there)
+        await self._ends.expect_homes()
+        with self._told():
+            async with self._ends.alone(self._patience) as (here, there):
+                await self._abandon(here, there)
 
     async def _abandon(self, here: Connection, there: Connection) -> None:
         found = await moving.standing(here, self._group)
@@ -175,96 +148,48 @@ class Move:
             raise StartupError(f"{self._group} lives at {found.home} already. Begin the move again, and it ends.")
         if found is not None and found.home != self._target:
             raise StartupError(f"{self._group} is being moved to {found.home}, not to {self._target}. Say --to {found.home}.")
+        if found is not None and await self._ends.has_arrived(here, there):
+            raise StartupError(f"{self._group} lives at {self._target} already. Begin the move again, and it ends.")
+        await self._resume(here)
+        # What is at the other home does nothing: where that is away now, whoever begins again deletes it.
         async with there.transaction():
-            arriving = await moving.standing(there, self._group)
-            if arriving is not None and not arriving.has_left:
+            if await self._ends.is_arriving(there):
                 await moving.remove(there, await moving.plan(there, self._group, moving.SETTINGS))
                 await moving.end(there, self._group)
-        if found is not None:
-            async with here.transaction():
+
+    async def _resume(self, here: Connection) -> None:
+        """Have the group go on here."""
+        async with here.transaction():
+            found = await moving.standing(here, self._group)
+            if found is not None and not found.has_left:
                 await moving.open_lanes(here, self._group)
                 await moving.end(here, self._group)
         if self._group in (await self._way.bucket.fleet()).parked:
             await self._way.bucket.change(lambda fleet: parking(fleet, self._group, self._version(), is_parked=False))
 
-    @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[tuple[Connection, Connection]]:
-        """Lend a connection to each home, over which nobody else moves the group.
-
-        Raises:
-            StartupError: Somebody does.
-        """
-        here, there = await self._here.dedicated(), await self._there.dedicated()
+    async def _call_off(self, here: Connection, there: Connection) -> None:
+        """Call a move off that cannot go on, as far as the databases answer."""
         try:
-            for connection in (here, there):
-                if not await moving.be_alone(connection, self._group):
-                    raise StartupError(
-                        f"Somebody is moving {self._group} at this moment. Let that end, or end that command; then try again."
-                    )
-            yield here, there
-        finally:
-            here.terminate()
-            there.terminate()
+            await self._abandon(here, there)
+        except (*COLLISIONS, *UNAVAILABLE, StreamAwayError) as error:
+            logger.warning("the move of %s is called off as far as that can be: %s", self._group, said(error))
 
-    async def _expect_homes(self) -> None:
-        """Return when the databases are those of the homes that were named.
-
-        Raises:
-            StartupError: They are not.
-        """
-        for database, home, setting in (
-            (self._here, self._source, "TIDINGS_DATABASE_URL"),
-            (self._there, self._target, "--database"),
-        ):
-            async with database.connection() as connection:
-                known = await placing.get(connection)
-            if known is None or known.placing.home != home:
-                its = "no home of a fleet yet" if known is None else f"that of home {known.placing.home}"
-                raise StartupError(
-                    f"The database of {setting} is {its}, and not that of {home}. Correct {setting}; a home knows what it is "
-                    "called once serve has run there."
-                )
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Have what the databases do to a move be told in a sentence."""
+        try:
+            yield
+        except COLLISIONS as error:
+            raise StartupError(f"Somebody else changed {self._group} at this moment. Begin the same again.") from error
+        except UNAVAILABLE as error:
+            raise StartupError(
+                f"A database went away while {self._group} was moved ({said(error)}). Nothing of it is lost. Begin the same "
+                "again once both answer, and it goes on; or call it off: --abandon."
+            ) from error
 
     # Before ------------------------------------------------------------------------------------------------------------
 
-    async def _expect_last_move(self) -> None:
-        """Refuse to go on with a move behind which others came: the fleet would look for the group where it was before them."""
-        lives_at = (await self._way.bucket.fleet()).home_of(self._group)
-        if lives_at not in {self._source, self._target}:
-            raise StartupError(
-                f"{self._group} was moved from here to {self._target}, and lives at {lives_at} by now. Where history of it is "
-                f"here still, move it back to {self._target}, then run this again."
-            )
-
-    async def _check(self) -> None:
-        """Refuse what cannot be moved."""
-        fleet = await self._way.bucket.fleet()
-        if self._target not in fleet.homes:
-            raise StartupError(f"The fleet has no home {self._target!r}; it has {', '.join(fleet.homes)}.")
-        if self._target == self._source:
-            raise StartupError(f"{self._group} would be moved to where it is, {self._source}.")
-        if (lives_at := fleet.home_of(self._group)) != self._source:
-            raise StartupError(
-                f"{self._group} lives at {lives_at}, and this is the database of {self._source}. Move it from there."
-            )
-        async with self._here.connection() as here, self._there.connection() as there:
-            ours, theirs = await moving.other(here), await moving.other(there)
-            if ours.schema != theirs.schema:
-                raise StartupError("The two homes have schemas of different versions. Upgrade both, then move the group.")
-            if ours.fingerprint != theirs.fingerprint:
-                raise StartupError("The two homes have different secret keys. Give both the same first: tidings rekey.")
-            await self._expect_movable(here)
-            if await moving.standing(there, self._group) is None and await moving.is_there(there, self._group):
-                raise StartupError(f"There is a group {self._group} at {self._target} already, and two cannot become one.")
-
-    async def _expect_movable(self, here: Connection) -> None:
-        if in_the_way := await moving.in_the_way(here, self._group):
-            some = ", ".join(f"{count} {kind}" for kind, count in in_the_way.items())
-            raise StartupError(
-                f"{self._group} has {some}, which cannot be moved. Let jobs end; export collections, and delete them."
-            )
-
-    async def _park(self) -> None:
+    async def _park(self, here: Connection) -> None:
         """Have nothing of the group be on its way any more."""
         self._tell("having sources keep what is for it")
         fleet = await self._way.bucket.change(lambda fleet: parking(fleet, self._group, self._version(), is_parked=True))
@@ -284,7 +209,12 @@ class Move:
         self._tell("having this home pass over it")
         async with self._here.transaction() as connection:
             await moving.begin(connection, self._group, self._target)
+        await expect_at_standbys(here, self._source, self._patience)
         await self._until(self._is_known, "Transactions that were open to end: some may route what is for it.")
+        await self._rest()
+
+    async def _rest(self) -> None:
+        """Have no delivery of the group be under way here, and none begin."""
         self._tell("waiting for attempts under way")
         async with self._here.transaction() as connection:
             await moving.close(connection, self._group)
@@ -322,13 +252,14 @@ class Move:
             async with here.transaction():
                 if not await moving.lock(here, self._group):
                     raise StartupError(f"Somebody opened a webhook of {self._group} while it was to be moved. Move it again.")
-                await self._expect_movable(here)  # it may have been begun since
+                await self._ends.expect_movable(here)  # it may have been begun since
                 steps = await moving.plan(here, self._group, moving.SETTINGS)
-                await moving.make_days(here, there, await moving.queued_events(here, self._group))
+                await moving.make_days_of_queue(here, there, self._group)
+                await moving.awake(here, self._clear(there, steps))
                 async with there.transaction():
-                    await moving.remove(there, steps)  # what a move that was broken off had copied
-                    rows = await self._carry(here, there, steps)
+                    rows = await carry_all(here, there, steps, self._tell)
                     await moving.tell_changes(there, webhooks := await moving.webhooks(here, self._group))
+                await moving.awake(here, expect_at_standbys(there, self._target, self._patience))
                 self._tell("deleting it here")
                 await moving.remove(here, steps)
                 await moving.tell_changes(here, webhooks)
@@ -337,7 +268,34 @@ class Move:
         except COLLISIONS as error:
             raise StartupError(f"Somebody changed {self._group} while it was to be moved. Move it again.") from error
         logger.info("group %s lives at %s", self._group, self._target)
+        await self._expect_kept(here)
         return rows
+
+    async def _expect_kept(self, here: Connection) -> None:
+        """Have the standbys of this home know that the group left, before its new home goes on with it."""
+        try:
+            await expect_at_standbys(here, self._source, self._patience)
+        except StartupError as error:  # there is no way back, and the group does not rest for it
+            logger.warning("group %s left, which not all standbys know: %s", self._group, error)
+
+    async def _clear(self, there: Connection, steps: list[moving.Step]) -> None:
+        """Delete what is of the group where it is to live, such as what was counted of it there."""
+        async with there.transaction():
+            await moving.remove(there, steps)
+
+    async def _leave_again(self, here: Connection) -> dict[str, int]:
+        """Delete what this database has of the group again, since it lost the transaction in which the group left."""
+        await self._rest()
+        self._tell("deleting it here")
+        async with here.transaction():
+            if not await moving.lock(here, self._group):
+                raise StartupError(f"Somebody opened a webhook of {self._group} at this moment. Begin the same again.")
+            steps, webhooks = await moving.plan(here, self._group, moving.SETTINGS), await moving.webhooks(here, self._group)
+            await moving.remove(here, steps)
+            await moving.tell_changes(here, webhooks)
+            await moving.note_left(here, self._group)
+        logger.warning("group %s had left for %s already; what was here of it again is deleted", self._group, self._target)
+        return {}
 
     async def _arrive(self) -> None:
         """Have the new home go on, and all who send know it."""
@@ -345,8 +303,7 @@ class Move:
         await self._way.bucket.change(self._arrived)
         self._tell("having its new home go on")
         async with self._there.transaction() as connection:
-            arriving = await moving.standing(connection, self._group)
-            if arriving is not None and not arriving.has_left:  # else it arrived, and is on its way from there by now
+            if await self._ends.is_arriving(connection):  # else it arrived, and is on its way from there by now
                 await moving.open_lanes(connection, self._group)
                 await moving.end(connection, self._group)
         for database in (self._here, self._there):
@@ -360,27 +317,3 @@ class Move:
             return fleet  # it was told before: whoever has parked the group now moves it on from there
         free = parking(fleet, self._group, self._version(), is_parked=False)
         return with_groups(free, {self._group: self._target}, self._version())
-
-    # Afterwards --------------------------------------------------------------------------------------------------------
-
-    async def _carry_history(self, here: Connection, there: Connection, kind: str) -> int:
-        """Take history along, page by page; return how many events or deliveries that were."""
-        count, behind = 0, _FIRST
-        while ids := await moving.page(here, kind, self._group, behind, PAGE):
-            behind = ids[-1]
-            await moving.make_days(here, there, ids)
-            async with here.transaction():
-                steps = await moving.plan(here, self._group, kind, ids)
-                async with there.transaction():
-                    await self._carry(here, there, steps)
-                self._tell(f"deleting {kind} here")
-                await moving.remove(here, steps)
-            count += len(ids)
-        return count
-
-    async def _carry(self, here: Connection, there: Connection, steps: Sequence[moving.Step]) -> dict[str, int]:
-        rows: dict[str, int] = {}
-        for step in steps:
-            self._tell(f"copying {step.name}")
-            rows[step.name] = await moving.carry(here, there, step)
-        return rows

@@ -15,6 +15,7 @@ from tidings.core.fleet import Fleet
 from tidings.store import placing
 from tidings.store.database import UNAVAILABLE, Connection, Database, Server
 from tidings.transport.stream_away import StreamAwayError
+from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings.placing")
 
@@ -81,6 +82,16 @@ class CurrentPlacing:
         return sorted(self._passed)
 
 
+class RemovedError(StartupError):
+    """The fleet is without this home."""
+
+    def __init__(self, home: str, homes: Sequence[str]) -> None:
+        super().__init__(
+            f"The fleet has no home {home!r}; it has {', '.join(homes)}. Correct TIDINGS_HOME; where the home was taken "
+            "away, stop serve here."
+        )
+
+
 class Directory(Protocol):
     """The stream, as far as a member follows the fleet by it."""
 
@@ -103,6 +114,7 @@ class Follower:
         *,
         database: Database | None = None,
         home: str | None = None,
+        since: int = -1,
     ) -> None:
         """Make it.
 
@@ -112,6 +124,8 @@ class Follower:
             settled: Returns the version by which all is sent; None: nobody is at work here.
             database: Where a home writes it down.
             home: What it is called there.
+            since: The version of a directory that has this home, seen before. One that is not later tells nothing: each node of
+                the stream hears of changes at its own time.
         """
         self._stream = stream
         self._member = member
@@ -119,15 +133,31 @@ class Follower:
         self._settled = settled
         self._database = database
         self._home = home
+        self._since = since
         self._known: Fleet | None = None
         self._failovers = 0  # of the database, when it was written down
         self._told: int | None = None
         self._refused = ""
+        self._without: tuple[str, ...] = ()  # the homes of the fleet, once it is without this one
+        self._removed = Signal()
+
+    async def until_removed(self) -> None:
+        """Wait until the fleet is without this home.
+
+        Raises:
+            RemovedError: It is.
+        """
+        await self._removed.wait()
+        raise RemovedError(str(self._home), self._without)
 
     async def run_once(self) -> bool:
         """Look at the directory; return whether it is another than before."""
         try:
             fleet = await self._stream.fleet()
+            if self._home is not None and self._home not in fleet.homes and fleet.version > self._since:
+                self._without = fleet.homes
+                self._removed.set()
+                return False  # nothing is told by a home that is none: the fleet would wait for it from then on
             settled = self._settled()
             if settled is not None and settled != self._told:
                 await self._stream.tell_settled(self._member, settled)

@@ -12,11 +12,13 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from tidings.clock import Clock
-from tidings.core.pressure import REPORT_INTERVAL, Drained, Report, Seen, Waits, Why, troubles
+from tidings.core.errors import StartupError
+from tidings.core.pressure import HEARING_SECONDS, REPORT_INTERVAL, Drained, Report, Seen, Waits, Why, troubles
 from tidings.store import outbox
 from tidings.store.database import Database
 from tidings.transport.stream_away import StreamAwayError
 from tidings.worker.relay import Relay
+from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings.relay")
 
@@ -30,6 +32,9 @@ class Way(Protocol):
 
     async def report(self, source: str, report: Report) -> None:
         """Say how a source is."""
+
+    async def said(self, source: str) -> Report | None:
+        """Return what a source said last; None: nothing that can be read."""
 
     async def drained(self) -> Drained:
         """Return homes that nothing is to be sent to."""
@@ -92,7 +97,8 @@ REGISTRY.register(FIGURES)
 class Reporter:
     """Says how a source is, and has its relay heed what is drained."""
 
-    def __init__(self, database: Database, stream: Way, relay: Relay, clock: Clock, source: str) -> None:
+    def __init__(self, database: Database, stream: Way, relay: Relay, clock: Clock, source: str, *, identity: str = "") -> None:
+        """Make it. `identity`: what tells the database of a source from all others; "": nobody looks for others of the name."""
         self._database = database
         self._stream = stream
         self._relay = relay
@@ -102,6 +108,34 @@ class Reporter:
         self._report: Report | None = None  # what was so last; None: this relay stands by
         self._heeded = 0
         self._has_looked = False
+        self._identity = identity
+        self._other: Report | None = None  # what another database said under our name, before we said anything
+        self._has_reported = False
+        self._doubled = Signal()
+
+    async def expect_alone(self, stop: Signal) -> None:
+        """Return when no other database is at work under this name: whoever was would have said something meanwhile.
+
+        Raises:
+            StartupError: One is.
+            StreamAwayError: The stream did not answer.
+        """
+        before = await self._stream.said(self._source)
+        if before is None or not before.is_of_another(self._identity):
+            return
+        logger.warning("another database was source %s; it is looked for some seconds whether it is still", self._source)
+        if not await stop.wait(HEARING_SECONDS) and await self._stream.said(self._source) != before:
+            raise _doubled(self._source)
+        self._other = before
+
+    async def until_doubled(self) -> None:
+        """Wait until another database has begun to speak under this name.
+
+        Raises:
+            StartupError: One has.
+        """
+        await self._doubled.wait()
+        raise _doubled(self._source)
 
     async def heed(self) -> None:
         """Have the relay heed what is drained.
@@ -148,14 +182,34 @@ class Reporter:
         drained = [one.home for one in self._relay.outgoing.values() if one.is_drained and not one.is_sending]
         lag = max(0.0, backlog.lag_seconds)
         some = [one for one in waits if one.flights]
-        report = Report(now, backlog.waiting, lag, self._relay.is_full, drained, some, self._heeded)
+        report = Report(now, backlog.waiting, lag, self._relay.is_full, drained, some, self._heeded, self._identity)
         self._report = report
         FIGURES.set(self._source, report, waits)
         try:
+            await self._look_for_others()
             await self._stream.report(self._source, report)
+            self._has_reported = True
         except StreamAwayError as error:
             refused = str(error)
         if refused and refused != self._refused:
             logger.info("homes cannot be told now how this source is: %s", refused)
         self._refused = refused
         return not refused
+
+    async def _look_for_others(self) -> None:
+        """Look whether another database has spoken under our name since we did."""
+        if not self._identity:
+            return
+        said = await self._stream.said(self._source)
+        if said is None or not said.is_of_another(self._identity) or said == self._other:
+            return
+        if self._has_reported:
+            self._doubled.set()
+        self._other = said
+
+
+def _doubled(source: str) -> StartupError:
+    return StartupError(
+        f"Another database is source {source!r} of the fleet, and its relay is at work. Give each its own TIDINGS_SOURCE: the "
+        "fleet tells by it what is on its way."
+    )

@@ -42,6 +42,7 @@ from tidings.worker.flights import Flights
 from tidings.worker.heart import Heart, Pulse
 from tidings.worker.identity import Identity
 from tidings.worker.listeners import KEEP_INTERVAL, Keeper, Ringer
+from tidings.worker.looks import Looks
 from tidings.worker.mender import MEND_INTERVAL, Mender
 from tidings.worker.payloads import PAYLOADS_INTERVAL, PayloadLimits
 from tidings.worker.places import Places
@@ -89,24 +90,24 @@ class Worker:
         metrics_webhooks: int = DEFAULT_SERIES,
         telemetry: Telemetry | None = None,
     ) -> None:
-        routes, cache = CurrentRoutes(box, clock, server=database.server), EventCache()
+        routes, cache, own = CurrentRoutes(box, clock, server=database.server), EventCache(), database.for_own_statements()
         self._database, self._routes, self._sender, self._grace = database, routes, sender, stop_grace_seconds
         self._log_attempts, self.telemetry = log_attempts, telemetry
         self._more_places = partial(Places, max_in_flight, connections=max_connections)
         self.me, self.airborne, self.places = Identity(), Flights(), self._more_places()
-        self.privacy = Privacy(database, box, cache)
+        self.privacy = Privacy(own, box, cache)
         self.heart = Heart(database, clock, self.me)
         self.teller = Teller(database)
-        self.recorder = Recorder(database, clock, self.me, self.airborne, self.places, on_recorded=self._on_recorded)
+        self.recorder = Recorder(own, clock, self.me, self.airborne, self.places, on_recorded=self._on_recorded)
         told = log_attempts or telemetry is not None
         self._more = partial(Attempts, sender=sender, clock=clock, keys=keys, privacy=self.privacy, is_told=told)
         self.attempts = self._more(self.recorder, self.places)
-        parts = database, routes, cache, self.attempts, self.recorder, clock, self.me, self.airborne, self.places
+        parts = own, routes, cache, self.attempts, self.recorder, clock, self.me, self.airborne, self.places
         self.deliverer = Deliverer(*parts, self.privacy)
         self._ringer = Ringer(database)
-        self.payloads = PayloadLimits(database)
+        self.payloads = PayloadLimits(own)
         self.dispatcher = Dispatcher(
-            database, routes, cache, clock, self.me, self.airborne, self.places, salt=salt, taker=self.attempts,
+            own, routes, cache, clock, self.me, self.airborne, self.places, salt=salt, taker=self.attempts,
             privacy=self.privacy, tell=self._ringer.tell, loop_depth=loop_depth, payloads=self.payloads, telemetry=telemetry,
         )  # fmt: skip
         self._rescuer = Rescuer(database, self.me, self.airborne, on_rescued=self.places.called.set)
@@ -120,10 +121,10 @@ class Worker:
         self.recoverer = Recoverer(database, clock, self.me, self._stopping)
         self.shredder = Shredder(database, clock, self._stopping, payload_hours=payload_hours or None)
         self.eraser = Eraser(database, box, clock, self._stopping)
-        self.mender, self.sums = Mender(database, box, clock), Sums(database)
-        self.keeper = Keeper(database, box, clock)
+        self.mender, self.keeper, self.sums = Mender(database, box, clock), Keeper(database, box, clock), Sums(database)
         self.certificates, self.closer = CertificateWatch(database, clock), Closer(database, clock)
         self.scheduler = Scheduler(database, clock, self._stopping, sql_jobs)
+        self._looks, self._takes_old_payloads = Looks(own, clock), payload_hours > 0
         self.failed = Signal()
         self._pulse = Pulse(self.heart, on_failed=self._on_heart_failed)
         self._crew = Crew("the worker stops", self.failed.set)
@@ -144,6 +145,8 @@ class Worker:
             await self._routes.at_least(connection, await webhooks.routes_version(connection))
         await self.heart.begin()
         self._pulse.start()
+        before = self._looks.before
+        shredder = self.shredder if self._takes_old_payloads else before("shredder", self.shredder)
         for name, duty in {
             "dispatcher": self.dispatcher.run(),
             "dispatcher beside crowds": self.dispatcher.run_beside(),
@@ -153,22 +156,22 @@ class Worker:
             "rescuer": every(RESCUE_INTERVAL, self._rescuer, self._stopping),
             "janitor": every(HOUSEKEEPING_INTERVAL, self._janitor, self._stopping),
             "bookkeeper": every(BOOKKEEPING_INTERVAL, self._bookkeeper, self._stopping),
-            "backfiller": every(BACKFILL_INTERVAL, self.backfiller, self._stopping),
-            "recoverer": every(RECOVER_INTERVAL, self.recoverer, self._stopping),
+            "backfiller": every(BACKFILL_INTERVAL, before("backfiller", self.backfiller), self._stopping),
+            "recoverer": every(RECOVER_INTERVAL, before("recoverer", self.recoverer), self._stopping),
             "keeper of listeners": every(KEEP_INTERVAL, self.keeper, self._stopping),
             "ringer of listeners": self._ringer.run(),
-            "shredder": every(SHRED_INTERVAL, self.shredder, self._stopping),
-            "eraser": every(ERASE_INTERVAL, self.eraser, self._stopping),
+            "shredder": every(SHRED_INTERVAL, shredder, self._stopping),
+            "eraser": every(ERASE_INTERVAL, before("eraser", self.eraser), self._stopping),
             "mender": every(MEND_INTERVAL, self.mender, self._stopping),
             "certificates": every(CERTIFICATES_INTERVAL, self.certificates, self._stopping),
             "closer": every(CLOSE_INTERVAL, self.closer, self._stopping),
             **self._watching(),
             "sums for a terminal": every(SUM_INTERVAL, self.sums, self._stopping),
-            "sealer of the audit": every(SEAL_INTERVAL, self.sealer, self._stopping),
+            "sealer of the audit": every(SEAL_INTERVAL, before("sealer", self.sealer), self._stopping),
             "forgetter of the audit": every(FORGET_INTERVAL, self._forgetter, self._stopping),
             "limits of payloads": every(PAYLOADS_INTERVAL, self.payloads, self._stopping),
             "signing keys": every(KEYS_INTERVAL, self.key_keeper, self._stopping),
-            "scheduler": every(SCHEDULE_INTERVAL, self.scheduler, self._stopping),
+            "scheduler": every(SCHEDULE_INTERVAL, before("scheduler", self.scheduler), self._stopping),
             "redaction rules": every(RULES_INTERVAL, self.privacy, self._stopping),
             "queue listener": self._listen(),
         }.items():

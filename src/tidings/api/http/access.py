@@ -27,6 +27,7 @@ GROUP_HEADER = "x-tidings-group"
 HOME_HEADER = "x-tidings-home"
 OWN_ADDRESS = "tidings.metrics_address"  # in the scope of what comes to the address that metrics have for themselves
 VOUCHED = "tidings.vouched"  # in the scope of what another home hands on: the caller's key, which it has judged (`api.across`)
+ACTING = "tidings.acting"  # in the scope at a home of a fleet: takes note of the group that a request is about (`api.moved`)
 
 _KEY_HEADERS = ("x-api-key", "apikey", "x-client-key", "x-service-key")
 _SCHEMES = ("bearer ", "servicekey ")
@@ -150,6 +151,8 @@ async def services_of(request: Request[Any, Any, Any]) -> Services:
     Raises:
         ForbiddenError: Its key is for another group.
         NotFoundError: There is no such group.
+        HomesDisagreeError: It is to change a group that lives at another home by now.
+        BusyError: It is to change a group that is being moved at this moment.
         UnauthorizedError: Its key was good as the request began, and is not any more.
     """
     key: ApiKey | None = request.scope["state"].get(_KEY)
@@ -162,6 +165,11 @@ async def services_of(request: Request[Any, Any, Any]) -> Services:
         if services.clock.now() - request.scope["state"][_ADMITTED_AT] >= _SLOW:
             key = await _admitted(request)  # it may have been revoked while the body came
     services = await services_for(services, request.headers, key)
+    acting: Any = request.scope.get(ACTING)
+    if acting is not None:
+        group_id = acting.for_group(services.group_id)
+        if group_id is not None and request.method not in _WITHOUT_BODY:
+            await groups.expect_here(services, group_id)
     if VOUCHED in request.scope or HOME_HEADER in request.headers:  # another home asks, or this one is asked alone
         services = msgspec.structs.replace(services, across=None)
     return msgspec.structs.replace(services, actor=Actor(Who.KEY, key.id, address, key.id, key.name))

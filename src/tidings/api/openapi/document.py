@@ -9,6 +9,7 @@ from tidings.api.openapi import reference
 from tidings.api.openapi.examples import ANSWERS
 from tidings.api.openapi.operation_ids import summary_of
 from tidings.api.openapi.shaping import Json, operations, shape
+from tidings.core.homes import place_of
 
 _ABOUT: Final = """Changes of rows, and what applications publish, as signed, retried and recorded deliveries.
 
@@ -40,6 +41,16 @@ _GROUP: Final[Json] = {
     "schema": {"type": "string"},
     "example": "acme",
 }
+_HOME: Final[Json] = {
+    "name": "X-Tidings-Home",
+    "in": "header",
+    "required": False,
+    "description": "In a fleet the home that answers, for what is about an installation and no group; whichever is reached, "
+    "when it is left out. Of a list of all homes its own part.",
+    "schema": {"type": "string"},
+    "example": "eu",
+}
+_HOME_REF: Final = {"$ref": "#/components/parameters/Home"}
 _GROUP_REF: Final = {"$ref": "#/components/parameters/Group"}
 
 _PAGE_HEADERS: Final = {
@@ -68,7 +79,7 @@ def document(app: Litestar) -> Json:
     components = told["components"]
     components["schemas"]["Error"] = reference.error_schema()
     components["schemas"] = dict(sorted(components["schemas"].items()))
-    components["parameters"] = {"Group": _GROUP}
+    components["parameters"] = {"Group": _GROUP, "Home": _HOME}
     components["responses"] = {_STATUS[str(status)]: reference.error_response(status) for status in reference.ERRORS}
     used: set[str] = set()
     for method, path, operation in operations(told):
@@ -95,6 +106,8 @@ def _share(method: str, path: str, operation: Json) -> None:
     operation["summary"] = summary_of(operation["operationId"])
     if path.startswith("/api/"):
         operation.setdefault("parameters", []).append(dict(_GROUP_REF))
+        if (place := place_of(method.upper(), path)) is not None and place.is_of_installation:
+            operation["parameters"].append(dict(_HOME_REF))
     if path.startswith("/api/") and not path.startswith("/api/v1/"):
         operation["tags"] = ["VSKI"]
     parameters = {one.get("name") for one in operation.get("parameters", ())}

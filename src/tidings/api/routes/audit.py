@@ -10,11 +10,12 @@ from litestar import Request, Response, Router, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from tidings.api.http.access import key_of
+from tidings.api.http.access import VOUCHED, key_of
 from tidings.api.http.paging import Limit, instant, with_all_homes
 from tidings.core.audit import sought
 from tidings.core.voucher import vouched
 from tidings.operations import audit, everywhere
+from tidings.operations.across import NEXT_BEFORE
 from tidings.operations.audit import MAX_EXPORTED, MAX_VERIFIED
 from tidings.operations.services import Services
 from tidings.store.audit import Entry
@@ -148,6 +149,8 @@ async def list_audit(
             "Tidings-Next": page.cursor,
             "Link": f'<{request.url.path}?{urlencode([*kept, ("cursor", page.cursor)])}>; rel="next"',
         }
+        if VOUCHED in request.scope:  # a home puts what all have together, and goes on by the number
+            headers[NEXT_BEFORE] = str(page.before)
     if page.searched_to is not None:
         headers["Tidings-Searched-To"] = instant(page.searched_to)
     return Response([AuditEntry(**_fields(one)) for one in page.entries], headers=headers)

@@ -50,7 +50,7 @@ def apply() -> click.Command:
                 line=error.line,
                 field=error.field,
             ) from error
-        server = chosen(given["server"], given["key"], _group(given["group"], asked.group))
+        server = chosen(given["server"], given["key"], _group(given["group"], asked.group), given["home"])
         Applying(server, paper, asked, name).run(is_trial=dry_run, is_pruning=prune, is_sure=yes)
 
     return click.Command(
@@ -74,7 +74,7 @@ def export() -> click.Command:
     """Return `tidings export`."""
 
     def run(output: BinaryIO, installation: bool, secrets: bool, **given: Any) -> None:
-        server = chosen(given["server"], given["key"], given["group"])
+        server = chosen(given["server"], given["key"], given["group"], given["home"])
         estate = Estate(server)
         present = {}
         for kind in KINDS:

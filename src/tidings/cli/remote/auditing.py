@@ -22,7 +22,7 @@ def commands() -> list[click.Command]:
 def _verify_command() -> click.Command:
     def run(after: int, head: str | None, **given: Any) -> None:
         paper = Paper(as_json=given["as_json"], quiet=given["quiet"])
-        server = chosen(given["server"], given["key"], given["group"])
+        server = chosen(given["server"], given["key"], given["group"], given["home"])
         checked, place = 0, after
         while True:
             query: dict[str, Any] = {"after": place} | ({"head": head} if head else {})
@@ -66,7 +66,7 @@ def _export_command() -> click.Command:
     def run(after: int, where: tuple[str, ...], **given: Any) -> None:
         paper = Paper(as_json=True)
         query: dict[str, Any] = asked(where, _EXPORTED_BY, paper.now())
-        server = chosen(given["server"], given["key"], given["group"])
+        server = chosen(given["server"], given["key"], given["group"], given["home"])
         if server.group:
             query.setdefault("group", server.group)
         place: str | None = str(after)

@@ -31,13 +31,13 @@ def command() -> click.Group:
         if context.invoked_subcommand is not None:
             return
         paper = Paper(as_json=given["as_json"], quiet=given["quiet"])
-        server = chosen(given["server"], given["key"], given["group"])
+        server = chosen(given["server"], given["key"], given["group"], given["home"])
         made = server.ask("POST", "/api/v1/bins", body=_asked(server, given))
         _watch(Bin(server, paper, made, is_verbose=given["verbose"]), given["count"], start=0)
 
     def watch(bin_: str, all_: bool, **given: Any) -> None:
         paper = Paper(as_json=given["as_json"], quiet=given["quiet"])
-        server = chosen(given["server"], given["key"], given["group"])
+        server = chosen(given["server"], given["key"], given["group"], given["home"])
         found = server.ask("GET", f"/api/v1/bins/{server.id_of(BINS, bin_)}")
         start = 0 if all_ else found["request_count"]
         _watch(Bin(server, paper, found, is_verbose=given["verbose"]), given["count"], start=start)

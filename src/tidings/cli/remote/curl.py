@@ -25,7 +25,7 @@ def command() -> click.Command:
         paper = Paper(as_json=given["as_json"], quiet=given["quiet"])
         if not UUID.fullmatch(delivery):
             raise CommandError(f"{delivery!r} is no id of a delivery; tidings deliveries list shows them.", NOT_FOUND)
-        server = chosen(given["server"], given["key"], given["group"])
+        server = chosen(given["server"], given["key"], given["group"], given["home"])
         made = server.ask("GET", f"/api/v1/deliveries/{delivery}/attempts")
         found = [one for one in made if one["request"] is not None and attempt in {None, one["number"]}]
         if not found:

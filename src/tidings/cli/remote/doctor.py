@@ -65,9 +65,11 @@ def _doctor(context: click.Context, **given: Any) -> None:
         ends_well(_examine)(context.obj, **given)
 
 
-def _examine(setup: Any, *, server: str | None, key: str | None, group: str | None, as_json: bool, quiet: bool) -> None:
+def _examine(
+    setup: Any, *, server: str | None, key: str | None, group: str | None, home: str | None, as_json: bool, quiet: bool
+) -> None:
     paper = Paper(as_json=as_json, quiet=quiet)
-    found, where = _found(setup, server, key, group)
+    found, where = _found(setup, server, key, group, home)
     if as_json:
         paper.document(found)
     elif quiet:
@@ -90,9 +92,9 @@ def _in_words(name: str) -> str:
     return inert(name.replace("_", " "))
 
 
-def _found(setup: Any, server: str | None, key: str | None, group: str | None) -> tuple[dict[str, Any], str]:
+def _found(setup: Any, server: str | None, key: str | None, group: str | None, home: str | None) -> tuple[dict[str, Any], str]:
     """Return what is wrong, and with what."""
-    if server is None:
+    if server is None and home is None:
         from tidings.core.errors import TidingsError
 
         try:
@@ -105,7 +107,7 @@ def _found(setup: Any, server: str | None, key: str | None, group: str | None) -
             found = examine_here(config)
             where = "The database of these settings" if config.database_url else f"The embedded PostgreSQL in {config.data_dir}"
             return msgspec.to_builtins(found), where
-    called = chosen(server, key, group)
+    called = chosen(server, key, group, home)
     return _asked(called), called.url
 
 
@@ -175,7 +177,7 @@ def _webhook(*, webhook: str, verbose: bool, **given: Any) -> None:
     for name, value in (above.params if above is not None else {}).items():  # written before the word `webhook`
         given[name] = given[name] or value
     paper = Paper(as_json=given["as_json"], quiet=given["quiet"])
-    server = chosen(given["server"], given["key"], given["group"])
+    server = chosen(given["server"], given["key"], given["group"], given["home"])
     path = f"/api/v1/webhooks/{server.id_of(WEBHOOKS, webhook)}"
     found = server.ask("POST", f"{path}/diagnose", timeout=DIAGNOSIS_TIMEOUT)
     if paper.as_json:

@@ -38,7 +38,7 @@ def do(thing: Thing, verb: Verb, given: dict[str, Any]) -> None:
     query: dict[str, Any] = asked(given.get("where", ()), verb.query.split(), paper.now())
     named = {name: str(given[argument(name)]) for name in verb.arguments}
     body = body_of(verb, given, paper)
-    server = chosen(given["server"], given["key"], given["group"])
+    server = chosen(given["server"], given["key"], given["group"], given["home"])
     if "group" in verb.query.split() and server.group:  # the audit is one of all groups: the header alone narrows nothing
         query.setdefault("group", server.group)
     _check_names(thing, named)

@@ -24,7 +24,7 @@ def command() -> click.Command:
         paper = Paper(as_json=given["as_json"], quiet=given["quiet"])
         if not UUID.fullmatch(event):
             raise CommandError(f"{event!r} is no id of an event; tidings events list shows them.", NOT_FOUND)
-        server = chosen(given["server"], given["key"], given["group"])
+        server = chosen(given["server"], given["key"], given["group"], given["home"])
         id_ = None if webhook is None else server.id_of(WEBHOOKS, webhook)
         try:
             said = _explained(server, event, id_, limit)

@@ -41,7 +41,7 @@ def command() -> click.Command:
 
     def run(**given: Any) -> None:
         paper = Paper(as_json=given["as_json"], quiet=given["quiet"])
-        server = chosen(given["server"], given["key"], given["group"])
+        server = chosen(given["server"], given["key"], given["group"], given["home"])
         asked: dict[str, Any] = {"name": given["name"] or own_name()}
         if given["webhook"] is not None:
             if given["events"] or given["profile"]:

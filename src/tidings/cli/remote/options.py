@@ -24,6 +24,7 @@ def server_options() -> list[click.Option]:
                      help="The server; else the last signed in to.", shell_complete=complete_servers),
         click.Option(["--key"], envvar="TIDINGS_KEY", hidden=True),  # others see what is typed; the variable is for programs
         click.Option(["--group"], envvar="TIDINGS_GROUP", help="The group it is about.", show_envvar=True),
+        click.Option(["--home"], help="The home of a fleet that answers, for what is about an installation."),
     ]  # fmt: skip
 
 
@@ -85,7 +86,7 @@ def complete(thing_name: str) -> Callable[[click.Context, click.Parameter, str],
         told = [column for column in columns(thing.columns) if column.kind in {"text", "state"}][:2]
         try:
             given = context.params
-            server = chosen(given.get("server"), given.get("key"), given.get("group"), timeout=_PATIENCE)
+            server = chosen(given.get("server"), given.get("key"), given.get("group"), given.get("home"), timeout=_PATIENCE)
             with closing(server):
                 items = server.list_of(thing, _OFFERED)
         except (CommandError, ApiError):

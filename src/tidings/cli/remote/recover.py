@@ -33,7 +33,7 @@ def command() -> click.Command:
         paper = Paper(as_json=given["as_json"], quiet=given["quiet"])
         if missing and not webhook:
             raise CommandError("--missing asks what a webhook never had; name it with --webhook.", USAGE)
-        server = chosen(given["server"], given["key"], given["group"])
+        server = chosen(given["server"], given["key"], given["group"], given["home"])
         start, end = instant(since, paper.now()), instant(until or "0s", paper.now())
         ids: list[str | None] = [server.id_of(WEBHOOKS, one) for one in webhook]
         if dry_run:

@@ -29,12 +29,16 @@ PAGE: Final = 200  # entries that are asked for at once
 class Server:
     """One server, and the key for it."""
 
-    def __init__(self, url: str, key: str | None, group: str | None, *, timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self, url: str, key: str | None, group: str | None, home: str | None = None, *, timeout: float = TIMEOUT
+    ) -> None:
         headers = {"User-Agent": f"tidings/{__version__}"}
         if key:
             headers["Authorization"] = f"Bearer {key}"
         if group:
             headers["X-Tidings-Group"] = group
+        if home:
+            headers["X-Tidings-Home"] = home
         self.url = url
         self.headers = headers
         self.key = key
@@ -214,12 +218,15 @@ class Server:
         return ApiError(known.message + remedy, status=0, code=known.code)
 
 
-def chosen(server: str | None, key: str | None, group: str | None, *, timeout: float = TIMEOUT) -> Server:
+def chosen(
+    server: str | None, key: str | None, group: str | None, home: str | None = None, *, timeout: float = TIMEOUT
+) -> Server:
     """Return the server that is meant: by its name or URL, else the one that was signed in to last.
 
     Args:
         server: A name that is kept, or a URL.
         key: Outweighs the one that is kept.
+        home: The home of a fleet that answers; None: whichever is reached.
 
     Raises:
         CommandError: None is named or kept, or there is no key for it.
@@ -244,7 +251,7 @@ def chosen(server: str | None, key: str | None, group: str | None, *, timeout: f
         raise CommandError(f"There is no key for {url}. Sign in: tidings login {url}, or set TIDINGS_KEY.", NOT_ALLOWED)
     if not key.isascii() or not key.isprintable():
         raise CommandError("The key has characters that no key has; copy it again.", NOT_ALLOWED)
-    return Server(url, key, group or (kept.group if kept is not None else None), timeout=timeout)
+    return Server(url, key, group or (kept.group if kept is not None else None), home, timeout=timeout)
 
 
 def _next(

@@ -35,7 +35,7 @@ def command() -> click.Command:
 
     def run(where: tuple[str, ...], webhook: str | None, verbose: bool, count: int | None, **given: Any) -> None:
         paper = Paper(as_json=given["as_json"], quiet=given["quiet"])
-        server = chosen(given["server"], given["key"], given["group"])
+        server = chosen(given["server"], given["key"], given["group"], given["home"])
         query: dict[str, Any] = asked(where, names, paper.now())
         if (named := webhook or query.get("webhook_id")) is not None:
             query["webhook_id"] = server.id_of(WEBHOOKS, named)

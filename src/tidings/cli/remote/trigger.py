@@ -22,7 +22,7 @@ def command() -> click.Command:
     def run(type_: str, data: str | None, subject: str | None, id_: str | None, webhook: str | None, **given: Any) -> None:
         paper = Paper(as_json=given["as_json"], quiet=given["quiet"])
         content = None if data is None else {"data": _read(data)}
-        server = chosen(given["server"], given["key"], given["group"])
+        server = chosen(given["server"], given["key"], given["group"], given["home"])
         if webhook is not None:
             if subject is not None or id_ is not None:
                 raise CommandError("--subject and --id are of a published event; leave them out, or --webhook.", USAGE)

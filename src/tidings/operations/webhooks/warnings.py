@@ -8,7 +8,7 @@ from tidings.operations.services import Services
 from tidings.operations.webhooks.shapes import OURS, covers
 from tidings.profiles import PROFILES
 from tidings.sources.tables import TableState
-from tidings.store import capture, event_types, search
+from tidings.store import capture, event_types, relay, search
 from tidings.store.database import Connection
 from tidings.store.request_role import as_owner
 
@@ -20,11 +20,13 @@ async def read(services: Services, connection: Connection, webhook: Subscription
     tables = {(state.schema, state.table): (state.state, state.reason) for state in states}
     names = [(one.schema or "public", one.table) for one in webhook.events if isinstance(one, TableFilter) and one.table != "*"]
     settings = {}
-    if names:
-        async with as_owner(connection):
+    async with as_owner(connection):
+        source = services.config.source or await relay.source(connection)
+        if names:
             settings = await capture.settings_of(connection, names)
     missing = {name for name, (state, _) in tables.items() if state == "missing"} if services.are_tables_elsewhere else ()
-    return of_webhook(webhook, tables, settings, await _unknown(services, connection, webhook), elsewhere=missing)
+    unknown = await _unknown(services, connection, webhook)
+    return of_webhook(webhook, tables, settings, unknown, elsewhere=missing, source=source)
 
 
 async def _unknown(services: Services, connection: Connection, webhook: Subscription) -> dict[str, str]:

@@ -1,10 +1,15 @@
 -- name: get
--- $1 id
-select id, created_at, deleting_at, deleting_fault from tidings.groups where id = $1;
+-- `has_left`: for another home of the fleet. $1 id
+select id, created_at, deleting_at, deleting_fault,
+  exists (select from tidings.group_moves m where m.group_id = g.id and m.has_left) as has_left
+from tidings.groups g where id = $1;
 
 -- name: list
--- In order of their ids. $1 limit, $2 offset, $3 only those behind this id, which need not be there; '' for all
-select id, created_at, deleting_at, deleting_fault from tidings.groups where id > $3 order by id limit $1 offset $2;
+-- In order of their ids, without those that left for another home of the fleet.
+-- $1 limit, $2 offset, $3 only those behind this id, which need not be there; '' for all
+select id, created_at, deleting_at, deleting_fault from tidings.groups g
+where id > $3 and not exists (select from tidings.group_moves m where m.group_id = g.id and m.has_left)
+order by id limit $1 offset $2;
 
 -- name: add
 -- Those that are there stay as they are. $1 ids

@@ -9,8 +9,8 @@ select pg_try_advisory_lock(7413201, 10);
 select pg_try_advisory_lock(7413201, 11);
 
 -- name: new_groups
--- Those that are not there. $1 names
-select name from unnest($1::text[]) name where not exists (select from tidings.groups g where g.id = name);
+-- Those that are not there, in the order of the names. $1 names
+select name from unnest($1::text[]) with ordinality as n (name, position) where not exists (select from tidings.groups g where g.id = name) order by position;
 
 -- name: count_groups
 -- $1 how many at most
@@ -110,8 +110,11 @@ select (select count(*) > $1 from (select from tidings.outbox limit $1 + 1) o) a
 
 -- name: forget_landed
 -- $1 days, $2 how many at most
-delete from tidings.landed_flights where id in (
-  select id from tidings.landed_flights where landed_at < now() - make_interval(days => $1) order by landed_at limit $2) ;
+with gone as (
+  delete from tidings.landed_flights where id in (
+    select id from tidings.landed_flights where landed_at < now() - make_interval(days => $1) order by landed_at limit $2) returning id
+)
+select count(*) from gone;
 
 -- name: set_aside
 -- A flight that cannot be read, or an event of one that PostgreSQL refuses. $1 kind, $2 JSON, $3 why
