@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.engine import Engine, eventually
 from tests.support.fleet import FLEET, pack
+from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver
 from tidings.clock import machine_time
 from tidings.core import ahead, cargo
@@ -142,10 +143,13 @@ async def test_a_turn_is_given_back_though_somebody_asks_for_it_at_that_moment(w
     assert (await said(asked)).state is Whose.ENDED
 
 
-async def test_a_turn_of_another_is_not_given_back(beside: AheadStream, hands: Hands) -> None:
+async def test_a_turn_of_another_is_neither_renewed_nor_given_back(beside: AheadStream, hands: Hands) -> None:
     turn = await taken(beside, hands)
     await step(beside, Step.BURY)
     await step(beside, Step.TAKE, holder="another")
+    hands.now += ahead.RENEW_INTERVAL
+    await turn.renew(1)
+    assert not turn.is_ours
     await turn.leave()
     assert await said(beside) == Said(Whose.AHEAD, "another")
 
@@ -385,6 +389,22 @@ async def test_after_the_outbox_was_full_nothing_is_landed_before_whoever_took_t
     assert await home.value("select count(*) from tidings.outbox where answers is not null") == 1
 
 
+async def test_of_a_flight_that_lands_in_part_what_was_answered_to_the_rest_is_kept(
+    home: Engine, way: Stream, beside: AheadStream, hands: Hands
+) -> None:
+    whole, refused, flight = paid(), paid(subject="no \x00 in PostgreSQL"), uuid4()
+    (packed,) = cargo.flights(cargo.packed([whole, refused]), 1_000_000)
+    await way.flights.send("here", "shop", flight, packed.data)
+    turn = await taken(beside, hands)
+    await beside.put(1, messages(flight, [answer(whole.id)])[0])
+    await turn.leave()
+    told = Answered(beside)
+    assert await told.begin(Signal())
+    assert await Intake(home.services.wide, way.flights, "here", told=told).run_once() == 1
+    rows = await home.sql("select event_id, answers is not null as is_answered from tidings.outbox")
+    assert [(row["event_id"], row["is_answered"]) for row in rows] == [(whole.id, True)]
+
+
 async def events_of(way: Stream) -> list[Event]:
     return cargo.opened((await way.flights.kept("here", 1)).cargo).events
 
@@ -396,7 +416,7 @@ async def test_answers_are_forgotten_some_time_after_the_last_flight_that_has_an
     await turn.leave()
     told = Answered(beside, kept_seconds=10, monotonic=hands)
     assert await told.begin(Signal())
-    for following, seconds in ((8, 100), (9, 0), (10, 9.9)):
+    for following, seconds in ((8, 0), (8, 100), (9, 0), (10, 9.9)):
         hands.now += seconds
         await told.run_once(following)
         assert list(await beside.numbers()) == [3, 8]
@@ -442,7 +462,7 @@ async def test_who_has_the_turn_has_time_to_end_before_it_is_taken_for_dead(
         await has_looked_again()
         assert await is_called()
         hands.now += 0.1
-        assert await beginning
+        assert await asyncio.wait_for(beginning, PATIENCE)
         assert (await said(beside)).state is Whose.ENDED
     finally:
         stopped.set()

@@ -151,7 +151,9 @@ def test_lanes_and_what_waits_in_each_are_bounded() -> None:
     for _ in range(MAX_LANES - 1):
         assert lanes.offer(msgspec.structs.replace(hook, id=uuid4()), 0, 100.0) == (True, True)
     assert lanes.offer(webhook(), 0, 100.0) == (False, False)
+    begun = lanes.pending - MAX_WAITING
     assert len(lanes.leave()) == MAX_WAITING
+    assert lanes.pending == begun
 
 
 @given(st.lists(st.tuples(st.sampled_from(["offer", "ok", "fail", "wait"]), st.integers(0, 2)), max_size=200))

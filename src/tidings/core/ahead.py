@@ -130,8 +130,7 @@ def may_go_ahead(webhook: Webhook) -> bool:
         and webhook.fault is None
         and not webhook.ordered
         and webhook.rate_per_second is None
-        and not webhook.is_listener
-        and webhook.managed_by is None
+        and webhook.managed_by is None  # no listener's, nor a job's
     )
 
 
