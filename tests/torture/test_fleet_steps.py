@@ -158,7 +158,7 @@ async def test_an_intake_that_routes_and_ends_at_any_step_routes_each_event_once
     database = await home.value("select current_database()")
     for at in steps():
         fault = Fault(at, is_after=is_after, is_fatal=is_fatal)
-        async with relaying(source, quick):
+        async with relaying(source, quick.flights):
             for number in range(count, count + 3):
                 await publish(source, range(number, number + 1))
                 await eventually(lambda: is_sent(source))
