@@ -215,7 +215,8 @@ async def test_what_took_long_to_read_is_not_sent_by_a_turn_that_may_be_over(
     await turn.renew(0)
     session._flights = way.flights
     assert not await session._begin_some(), "that was all"
-    assert (session._next, session._lanes.pending) == (2, 1), "it is sent once that is sure"
+    # What cannot be reached may have failed by now.
+    assert (session._next, session._lanes.pending + session.made) == (2, 1), "it is sent once that is sure"
     await session._end()
 
 
