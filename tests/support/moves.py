@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,23 +16,10 @@ from tidings.transport.stream import Stream
 from tidings.worker.moving import Move
 
 
-class Road:
-    """The stream, as a move uses it."""
-
-    def __init__(self, way: Stream) -> None:
-        self.fleet, self.last, self.first, self._way = way.bucket.fleet, way.flights.last, way.flights.first, way
-
-    async def change(self, changed: Any) -> Fleet:
-        return await self._way.bucket.change(changed)
-
-    async def settled(self) -> dict[str, int]:
-        return await self._way.bucket.settled()
-
-
 def move_of(homes: tuple[Home, Home], way: Stream, group: str = "acme", **more: Any) -> Move:
     east, west = homes
     here, there = east.engine.services.wide, west.engine.services.wide
-    return Move(here, there, Road(way), group, source="east", target="west", version=lambda: 0, **more)
+    return Move(here, there, way, group, source="east", target="west", version=lambda: 0, **more)
 
 
 async def rows_of(engine: Engine, group: str) -> dict[str, list[str]]:
@@ -74,23 +61,29 @@ class Life:
             raise KilledError
 
 
-class Halted(Road):
+class Halted:
     """The stream, of which a move hears no word of those who send until somebody lets it."""
 
     def __init__(self, way: Stream) -> None:
-        super().__init__(way)
+        self.flights, self.bucket, self._bucket = way.flights, self, way.bucket
         self.is_asked, self.may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def fleet(self) -> Fleet:
+        return await self._bucket.fleet()
+
+    async def change(self, changed: Callable[[Fleet], Fleet]) -> Fleet:
+        return await self._bucket.change(changed)
 
     async def settled(self) -> dict[str, int]:
         self.is_asked.set()
         await self.may_go_on.wait()
-        return await super().settled()
+        return await self._bucket.settled()
 
 
 def onward(one: Home, other: Home, way: Stream, **more: Any) -> Move:
     """A move of acme from one home to another."""
     return Move(
-        one.engine.services.wide, other.engine.services.wide, Road(way), "acme", source=one.name, target=other.name,
+        one.engine.services.wide, other.engine.services.wide, way, "acme", source=one.name, target=other.name,
         version=lambda: 0, **more,
     )  # fmt: skip
 
