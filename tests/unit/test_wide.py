@@ -11,6 +11,7 @@ WIDE = {
     "app.py": "joins the parts: workers act for all groups",
     "running.py": "runs the parts: workers act for all groups",
     "fleet.py": "what a relay sends is of all groups",
+    "fleet_homes.py": "where all groups live",
     "api/routes/integrations.py": "the share of connections that notices have",
     "operations/services.py": "what it is",
     "operations/sessions.py": "who somebody is, before it is known for which group",
