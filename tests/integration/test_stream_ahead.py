@@ -176,15 +176,13 @@ async def several(cluster: Cluster, count: int) -> AsyncIterator[list[AheadStrea
         yield [AheadStream(await stack.enter_async_context(opened(cluster)), "here") for _ in range(count)]
 
 
-@pytest.mark.parametrize("begins", ["never said", "deleted", "purged", "said"])
+@pytest.mark.parametrize("begins", ["never said", "deleted", "said"])
 async def test_of_several_who_change_it_at_once_one_alone_does(cluster: Cluster, way: Stream, begins: str) -> None:
     bucket = await way.jetstream.key_value("TIDINGS")
     async with several(cluster, 4) as members:
         for turn in range(10):
             if begins == "deleted" or (begins == "never said" and turn):
                 await bucket.delete("ahead.here")
-            elif begins == "purged":
-                await bucket.purge("ahead.here")
             value, revision = await members[turn % 4].state()
             assert (revision == 0) == (begins != "said" or not turn)
             assert revision or value == b""
