@@ -13,8 +13,9 @@ from typing import Any
 import asyncpg
 
 from tests.support.clusters import Pair
+from tests.support.engine import eventually
 from tests.support.limits import PATIENCE
-from tests.support.process import settings
+from tests.support.process import handles_sigterm, settings
 from tidings.store.database import UNAVAILABLE
 
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
@@ -47,11 +48,15 @@ class Crew:
         return self._folder / f"worker-{number}.log"
 
     async def stop(self) -> list[int]:
-        """Ask all to stop, and return their exit codes."""
+        """Ask all to stop, and return their exit codes.
+
+        One that was started a moment ago is awaited first: until it handles SIGTERM, the signal would just kill it.
+        """
+        self._thaw()
+        await eventually(self._can_be_stopped)
         self._is_stopping = True
         for process in self.processes:
             if process is not None and process.returncode is None:
-                process.send_signal(signal.SIGCONT)
                 process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(PATIENCE):
             return [await process.wait() for process in self.processes if process is not None]
@@ -65,6 +70,14 @@ class Crew:
         for keeper in self._keepers:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
+
+    async def _can_be_stopped(self) -> bool:
+        return all(process is not None and handles_sigterm(process) for process in self.processes)
+
+    def _thaw(self) -> None:
+        for process in self.processes:
+            if process is not None and process.returncode is None:
+                process.send_signal(signal.SIGCONT)
 
     async def _keep(self, number: int) -> None:
         faked = {

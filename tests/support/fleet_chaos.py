@@ -63,6 +63,7 @@ class Part:
                 self.ready = said
                 self._is_ready.set()
             code = await process.wait()
+            self._is_ready.clear()
             if not self._is_killed and not self._is_stopping and "error" not in said:
                 self.ended[code] += 1
             self._is_killed = False
@@ -89,7 +90,9 @@ class Part:
             self._signal(signal.SIGCONT)
 
     async def stop(self) -> int:
-        """Ask it to stop, and return its exit code."""
+        """Ask it to stop once it is ready, and return its exit code."""
+        async with asyncio.timeout(PATIENCE):
+            await self._is_ready.wait()
         self._is_stopping = True
         self._signal(signal.SIGTERM)
         assert self._process is not None

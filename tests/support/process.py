@@ -122,3 +122,13 @@ class Process:
             self._process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(PATIENCE):
             return await self._process.wait()
+
+
+def handles_sigterm(process: asyncio.subprocess.Process) -> bool:
+    """Tell whether a process runs and has a handler of its own for SIGTERM (proc_pid_status(5): SigCgt, a mask of signals)."""
+    try:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+    except OSError:
+        return False
+    caught = next((line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")), "0")
+    return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
