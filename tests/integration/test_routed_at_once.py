@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
-from tests.support.engine import Engine, eventually
+from tests.support.engine import Engine, engine_of, eventually
 from tests.support.fleet import pack, relaying
 from tests.support.receiver import Receiver
 from tidings.core import cargo
@@ -145,23 +145,24 @@ def event_at(number: int, year: int) -> Event:
     return Event(uuid7(milliseconds(at), number), "default", "publish", "order.paid", None, None, None, None, record, None, at)
 
 
-async def test_what_a_batch_has_no_room_for_waits_in_the_outbox_where_others_can_take_it(
+async def test_what_a_process_has_no_room_for_is_claimed_by_others(
     source: Engine, home: Engine, way: Stream, receiver: Receiver
 ) -> None:
     await home.add_webhook(receiver.url(), "order.*")
     await publish(source, 3)
     await pack(source, way.flights)
-    other = await home.user.fetchval(
-        "insert into tidings.workers (id, host, pid) values (gen_random_uuid(), 'other', 1) returning id"
-    )
-    places = home.worker.places
-    promised = await places.promise(places.free() - 1, can_wait=False)
-    promised += await places.promise(places.free() - 1, can_wait=False)
-    async with relaying(source, way.flights):
+    async with engine_of(home.services.config) as other, relaying(source, way.flights):
+        home.worker.places.close()
         await land(intake_of(home, way.flights), home, 1)
-    places.keep_promise(promised)
-    await home.sql("delete from tidings.workers where id = $1", other)
-    assert await home.value(WAITING) == 3
+        assert await home.value(WAITING) == 0
+        assert await home.value("select count(*) from tidings.queue") == 3
+        assert await other.worker.deliverer.run_once() == 3
+        await eventually(lambda: arrived(receiver, 3))
+        await other.cycle()
+
+
+async def arrived(receiver: Receiver, count: int) -> bool:
+    return len(receiver.received) >= count
 
 
 # What is not plain --------------------------------------------------------------------------------------------------------------

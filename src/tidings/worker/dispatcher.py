@@ -202,13 +202,13 @@ class Dispatcher:
     async def route_brought(self, supply: Supply, count: int, *, can_wait: bool) -> bool:
         """Route events that were brought from elsewhere, and are in no outbox yet; False: they are to be put into it.
 
-        That is so while anything waits there, while a group crowds others, where there are no places, for groups that live
-        elsewhere, and when something of these events is at fault: the outbox has the fair shares, the way to other homes, and
-        the narrowing down.
+        That is so while anything waits there, while a group crowds others, for groups that live elsewhere, and when something
+        of these events is at fault: the outbox has the fair shares, the way to other homes, and the narrowing down. What this
+        process has no places for waits in the queue, where other processes claim it: that costs less than to route it there.
 
         Args:
             count: How many events, at most.
-            can_wait: There is no other process that could route them meanwhile.
+            can_wait: There is no other process that could deliver them meanwhile.
         """
         size = self._size_brought
         if self._stopped.is_set or count > size.limit or self._sharing.look(self._routes.current.groups):
@@ -217,8 +217,6 @@ class Dispatcher:
         promised = await self._places.promise(count, can_wait=can_wait)
         batch = Batch(count, promised, size)
         try:
-            if promised < count and not can_wait:
-                return False
             await self._route_batch(batch, supply)
         except (*UNAVAILABLE, *COLLISIONS):
             raise
