@@ -28,10 +28,10 @@ class AtHand(msgspec.Struct, frozen=True):
         faults: What cannot become events: its number, and why. Then there are no events.
         uncounted: Those of the events whose bytes nobody has counted yet.
         origins: Of events that came from a source of a fleet, which.
+        answers: What was answered to deliveries of these events already, by their ids: while the database was away.
         routes_version: The version of the subscriptions, as of the moment it was taken or later.
         privacy_version: That of the redaction rules.
         placing_version: That of what is known about where groups live; None: this is no home of a fleet.
-        answers: What was answered to deliveries of these events already, by their ids: while the database was away.
     """
 
     events: list[Event] = []
@@ -39,10 +39,10 @@ class AtHand(msgspec.Struct, frozen=True):
     faults: dict[int, str] = {}
     uncounted: list[Event] = []
     origins: dict[UUID, str] = {}
+    answers: Mapping[UUID, Answer] = {}
     routes_version: int = 0
     privacy_version: int = 0
     placing_version: int | None = None
-    answers: Mapping[UUID, Answer] = {}
 
 
 class Supply(Protocol):
@@ -69,9 +69,15 @@ class FromOutbox:
         if faults:
             return AtHand(numbers=taken.numbers, faults=faults)
         return AtHand(
-            events, taken.numbers, {}, outbox.uncounted(taken, events), outbox.origins(taken, events), taken.routes_version,
-            taken.privacy_version, taken.placing_version, outbox.answers(taken),
-        )  # fmt: skip
+            events,
+            taken.numbers,
+            uncounted=outbox.uncounted(taken, events),
+            origins=outbox.origins(taken, events),
+            answers=outbox.answers(taken),
+            routes_version=taken.routes_version,
+            privacy_version=taken.privacy_version,
+            placing_version=taken.placing_version,
+        )
 
 
 class Arrival(msgspec.Struct, frozen=True):
@@ -163,11 +169,10 @@ class FromStream:
         return AtHand(
             events,
             numbers,
-            {},
-            events,
-            origins,
-            found.routes_version,
-            found.privacy_version,
-            found.placing_version,
-            self._answers,
+            uncounted=events,
+            origins=origins,
+            answers=self._answers,
+            routes_version=found.routes_version,
+            privacy_version=found.privacy_version,
+            placing_version=found.placing_version,
         )
