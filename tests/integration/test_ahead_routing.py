@@ -60,17 +60,22 @@ async def test_what_was_made_is_not_put_off_because_its_record_changes_often(hom
     assert await home.value("select count(*) from tidings.deliveries where status = 'succeeded'") == 7
 
 
-async def test_what_one_lease_cannot_hold_is_recorded_by_several(home: Engine, receiver: Receiver) -> None:
+@pytest.mark.parametrize("is_at_once", [True, False])
+async def test_what_one_lease_cannot_hold_is_recorded_by_several(home: Engine, receiver: Receiver, *, is_at_once: bool) -> None:
     home.worker.dispatcher.most_leased = 2
     webhook = await home.add_webhook(receiver.url(), "order.*")
     events = [event_now(home, id=uuid7(int(home.clock.now().timestamp() * 1000), number)) for number in range(5)]
     told = {one.delivery_id: one for one in (answered(event, webhook) for event in events)}
-    supply = FromStream(home.clock, [Arrival(uuid4(), "shop", events)], answers=told)
-    assert not await home.worker.dispatcher.route_brought(supply, len(events), can_wait=False)
-    await land(home, events, list(told.values()))
-    while await home.value("select count(*) from tidings.outbox"):
-        await home.cycle()
+    if is_at_once:
+        supply = FromStream(home.clock, [Arrival(uuid4(), "shop", events)], answers=told)
+        assert await home.worker.dispatcher.route_brought(supply, len(events), can_wait=False)
+    else:
+        await land(home, events, list(told.values()))
+        assert await home.worker.dispatcher.run_once() == 5
+    assert await home.value("select array_agg(cardinality(delivery_ids) order by id) from tidings.flights") == [2, 2, 1]
+    await home.cycle()
     assert receiver.received == []
+    assert await home.value("select sum(in_flight) from tidings.lanes") == 0
     assert await home.value("select count(*) from tidings.deliveries where status = 'succeeded'") == 5
 
 

@@ -502,13 +502,12 @@ def queued(lane: UUID) -> Queued:
     return Queued(uuid4(), lane, uuid4(), "default", is_test=False, due_at=machine_time())
 
 
-def test_of_what_was_answered_so_much_is_recorded_at_once_and_only_where_its_webhook_is_there() -> None:
+def test_what_was_answered_is_recorded_only_where_its_webhook_is_there() -> None:
     lane, gone = uuid4(), uuid4()
     fresh = [queued(lane), queued(lane), queued(gone), queued(lane), queued(lane)]
     told = {one.id: answer() for one in fresh[:4]}
-    assert attempted(fresh, told, {lane}, 10) == ([fresh[0], fresh[1], fresh[3]], [fresh[2], fresh[4]])
-    assert attempted(fresh, told, {lane}, 2) == (fresh[:2], fresh[2:])
-    assert attempted(fresh, {}, {lane}, 10) == ([], fresh)
+    assert attempted(fresh, told, {lane}) == ([fresh[0], fresh[1], fresh[3]], [fresh[2], fresh[4]])
+    assert attempted(fresh, {}, {lane}) == ([], fresh)
 
 
 # What is at hand ----------------------------------------------------------------------------------------------------------

@@ -73,34 +73,33 @@ class Taker(Protocol):
 class Routed(msgspec.Struct, frozen=True):
     """What became of a batch: its events, and of their deliveries those that are leased at once and those that wait.
 
-    `doubted`: the lanes that are not trusted.
+    Attributes:
+        leases: The flights that lease them, each with its deliveries. Usually one: there are more where more attempts were
+            made while the database was away than one may hold.
+        doubted: The lanes that are not trusted.
+        listeners: Webhooks whose deliveries wait for their clients, not for workers.
     """
 
     events: list[Event]
-    flight_id: int = 0
-    leased: list[Queued] = []
+    leases: dict[int, list[Queued]] = {}
     waiting: list[Queued] = []
     webhooks: dict[UUID, Webhook] = {}
     answers: Mapping[UUID, Answer] = {}
     doubted: set[UUID] = set()
-    listeners: set[UUID] = set()  # whose deliveries wait for their clients, not for workers
+    listeners: set[UUID] = set()
 
-    def deliveries(self) -> list[Delivery]:
-        """Return what is leased, as those who send take it."""
+    def deliveries(self) -> list[list[Delivery]]:
+        """Return what each flight leases, as those who send take it."""
         return [
-            Delivery(
-                q.id,
-                q.event_id,
-                q.webhook_id,
-                q.group_id,
-                1,
-                q.due_at,
-                self.flight_id,
-                q.is_test,
-                q.webhook_id not in self.doubted,
-            )
-            for q in self.leased
-        ]
+            [
+                Delivery(
+                    q.id, q.event_id, q.webhook_id, q.group_id, 1, q.due_at, flight_id, q.is_test,
+                    q.webhook_id not in self.doubted,
+                )
+                for q in leased
+            ]
+            for flight_id, leased in self.leases.items()
+        ]  # fmt: skip
 
 
 def is_told_to_all(event: Event) -> bool:
@@ -108,12 +107,8 @@ def is_told_to_all(event: Event) -> bool:
     return event.source == OPERATIONAL and event.webhook_id is None
 
 
-class TooManyMadeError(Exception):
-    """More deliveries of a batch were made while the database was away than one lease holds: fewer events are to be routed."""
-
-
 def attempted(
-    fresh: list[Queued], answers: Mapping[UUID, Answer], lanes: Collection[UUID], most: int, *, is_one: bool = True
+    fresh: list[Queued], answers: Mapping[UUID, Answer], lanes: Collection[UUID]
 ) -> tuple[list[Queued], list[Queued]]:
     """Part deliveries whose attempts were made while the database was away from those to be made.
 
@@ -121,20 +116,10 @@ def attempted(
 
     Args:
         lanes: Those whose webhooks are there still.
-        most: How many one lease can hold.
-        is_one: They are of one event: what is beyond is made again.
-
-    Raises:
-        TooManyMadeError: They are more, of several events.
     """
     if not answers:
         return [], fresh
     made = [q for q in fresh if q.id in answers and q.webhook_id in lanes]
-    if len(made) > most:
-        if not is_one:
-            raise TooManyMadeError
-        logger.warning("%d deliveries that were made while the database was away are made again", len(made) - most)
-        made = made[:most]
     known = {q.id for q in made}
     return made, [q for q in fresh if q.id not in known]
 

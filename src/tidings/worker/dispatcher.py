@@ -34,7 +34,6 @@ from tidings.worker.batches import (
     Routed,
     Size,
     Taker,
-    TooManyMadeError,
     attempted,
     drop_known,
     is_told_to_all,
@@ -155,11 +154,9 @@ class Dispatcher:
             raise
         except COLLISIONS:
             return await self._go_again()
-        except (BadRowsError, ElsewhereError, TooManyMadeError) as error:  # groups of the second are passed over from now on
+        except (BadRowsError, ElsewhereError) as error:  # groups of the latter are passed over from now on
             if isinstance(error, BadRowsError):
                 await self._reject(error.faults)
-            elif isinstance(error, TooManyMadeError):
-                size.limit = max(1, len(batch.numbers) // 2)
             return None
         except _FAULTS as error:
             if not batch.numbers:
@@ -220,7 +217,7 @@ class Dispatcher:
             await self._route_batch(batch, supply)
         except (*UNAVAILABLE, *COLLISIONS):
             raise
-        except (NotNowError, ElsewhereError, TooManyMadeError):
+        except (NotNowError, ElsewhereError):
             return False
         except (BadRowsError, *_FAULTS) as error:
             self.forget_days()
@@ -268,16 +265,14 @@ class Dispatcher:
             if by_id[event_id].redaction is None:  # nothing of what is hidden is at hand for longer than it is needed
                 self._cache.add(by_id[event_id])
             self._places.called.set()
-        if not routed.leased:
-            return
-        leased = routed.deliveries()
-        self._airborne.board(worker_id, leased)
-        for delivery in leased:
-            event, webhook = by_id[delivery.event_id], routed.webhooks[delivery.webhook_id]
-            if (answer := routed.answers.get(delivery.id)) is None:
-                self._taker.begin(delivery, event, webhook)
-            else:
-                self._taker.attempted(delivery, event, webhook, answer)
+        for leased in routed.deliveries():
+            self._airborne.board(worker_id, leased)
+            for delivery in leased:
+                event, webhook = by_id[delivery.event_id], routed.webhooks[delivery.webhook_id]
+                if (answer := routed.answers.get(delivery.id)) is None:
+                    self._taker.begin(delivery, event, webhook)
+                else:
+                    self._taker.attempted(delivery, event, webhook, answer)
 
     async def _write(
         self, connection: Connection, events: list[Event], routes: Routes, worker_id: UUID, batch: Batch, stored: Stored
@@ -313,8 +308,8 @@ class Dispatcher:
         fresh, put_off = without(fresh, looped)
         webhooks = await self._routes.webhooks(connection, lanes)  # closes the lanes of those that cannot be read
         readable = {lane: room for lane, room in rooms.items() if lane in webhooks}
-        made, fresh = attempted(fresh, batch.answers, readable, self.most_leased, is_one=len(events) == 1)
-        capacity = min(self._places.room(batch.promised, is_beside=batch.is_beside), self.most_leased - len(made))
+        made, fresh = attempted(fresh, batch.answers, readable)
+        capacity = min(self._places.room(batch.promised, is_beside=batch.is_beside), self.most_leased)
         if len(fresh) > capacity:  # some will wait: not all of the same group
             fresh = in_turns(fresh, _group_of)
         if doubted:
@@ -331,8 +326,9 @@ class Dispatcher:
             ]
         if waiting:
             await queue.put(connection, waiting, now, self._me.part)
-        flight_id = await flights.begin(connection, worker_id, leased, now) if leased else 0
-        return Routed(events, flight_id, leased, waiting, webhooks, batch.answers, doubted, listeners)
+        parts = [leased[at : at + self.most_leased] for at in range(0, len(leased), self.most_leased)]
+        leases = {await flights.begin(connection, worker_id, part, now): part for part in parts}
+        return Routed(events, leases, waiting, webhooks, batch.answers, doubted, listeners)
 
     async def _match(self, connection: Connection, events: list[Event], routes: Routes) -> list[tuple[Event, Sequence[UUID]]]:
         """Return which webhooks events go to. What Tidings tells of webhooks does not go to those that could not hear it.
