@@ -4,7 +4,7 @@ A row changes, and in the same transaction a trigger writes it to an outbox. A d
 to webhooks, a deliverer sends each delivery signed, a recorder keeps what came of it. Nothing committed is lost, nothing
 rolled back is sent, and the change itself never waits for any of this.
 
-Follow one delivery, front to back: `store/migrations/0001_engine.sql` (capture), `worker/dispatcher.py`,
+Follow one delivery, front to back: `store/migrations/0001_engine.sql` (capture), `worker/batch_router.py`,
 `core/routing.py`, `worker/attempts.py`, `transport/sender.py`, `core/outcome.py`, `worker/recorder.py`.
 
 From an application: `Client` and `AsyncClient` manage webhooks and publish events, `publish` and `publish_async` do that in the

@@ -45,7 +45,7 @@ async def test_what_was_made_is_not_put_off_because_its_record_changes_often(hom
     """Its record may have changed as often before the database went, which whoever sends ahead did not see."""
     home.clock.stand_still()
     webhook = await home.add_webhook(receiver.url(), "table.orders.updated")
-    home.worker.dispatcher._loops = LoopGuard(home.worker.dispatcher._routes, depth=6)
+    home.worker.router._loops = LoopGuard(home.worker.router._routes, depth=6)
     for number in range(7):
         home.clock.ahead += timedelta(seconds=1)
         table = {"source": "tables", "operation": "UPDATE", "table_schema": "public", "table_name": "orders"}
@@ -62,7 +62,7 @@ async def test_what_was_made_is_not_put_off_because_its_record_changes_often(hom
 
 @pytest.mark.parametrize("is_at_once", [True, False])
 async def test_what_one_lease_cannot_hold_is_recorded_by_several(home: Engine, receiver: Receiver, *, is_at_once: bool) -> None:
-    home.worker.dispatcher.most_leased = 2
+    home.worker.router.most_leased = 2
     webhook = await home.add_webhook(receiver.url(), "order.*")
     events = [event_now(home, id=uuid7(int(home.clock.now().timestamp() * 1000), number)) for number in range(5)]
     told = {one.delivery_id: one for one in (answered(event, webhook) for event in events)}

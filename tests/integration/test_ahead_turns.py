@@ -25,7 +25,6 @@ from tidings.core.flips import SUSPECT
 from tidings.core.outcome import SUCCEEDED, Exchange
 from tidings.store import relay as relays
 from tidings.store import webhooks
-from tidings.store.queue import Queued
 from tidings.transport.stream import Stream
 from tidings.transport.stream_ahead import AheadStream, ahead_of
 from tidings.transport.stream_flights import SEND_SECONDS
@@ -33,7 +32,6 @@ from tidings.worker import ahead_session, intake
 from tidings.worker.ahead import Ahead, Ready
 from tidings.worker.ahead_session import TOLD_AT_ONCE, Session, Streams, Turn
 from tidings.worker.answered import Answered
-from tidings.worker.batches import attempted
 from tidings.worker.intake import MAX_OUTBOX, Intake
 from tidings.worker.routes import CurrentRoutes
 from tidings.worker.signals import Signal
@@ -496,18 +494,6 @@ async def test_while_something_is_landed_nothing_is_due(home: Engine, way: Strea
     finally:
         home.services.wide.outages._began = None
     assert not await one._is_due()
-
-
-def queued(lane: UUID) -> Queued:
-    return Queued(uuid4(), lane, uuid4(), "default", is_test=False, due_at=machine_time())
-
-
-def test_what_was_answered_is_recorded_only_where_its_webhook_is_there() -> None:
-    lane, gone = uuid4(), uuid4()
-    fresh = [queued(lane), queued(lane), queued(gone), queued(lane), queued(lane)]
-    told = {one.id: answer() for one in fresh[:4]}
-    assert attempted(fresh, told, {lane}) == ([fresh[0], fresh[1], fresh[3]], [fresh[2], fresh[4]])
-    assert attempted(fresh, {}, {lane}) == ([], fresh)
 
 
 # What is at hand ----------------------------------------------------------------------------------------------------------

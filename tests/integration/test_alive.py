@@ -30,7 +30,7 @@ from tidings.operations.listening import listeners
 from tidings.operations.listening.listeners import ListenerAsked
 from tidings.store import vitals
 from tidings.store.outages import QUIET_SECONDS, Outages
-from tidings.worker.dispatcher import BATCH
+from tidings.worker.batches import BATCH
 from tidings.worker.duties import Rescuer
 from tidings.worker.heart import Heart, Pulse
 

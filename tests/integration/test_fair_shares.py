@@ -14,7 +14,7 @@ from tidings.config import Config
 from tidings.core.lanes import GroupTurns
 from tidings.store import outbox, queue
 from tidings.store.database import Database
-from tidings.worker.dispatcher import BATCH
+from tidings.worker.batches import BATCH
 from tidings.worker.sharing import MOST_GROUPS, Way
 
 MOST_TURNS = 128  # ranges of the outbox that one batch of shares locks

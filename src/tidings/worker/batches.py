@@ -1,8 +1,8 @@
-"""A batch of the outbox on its way: what it may have, and what became of it."""
+"""A batch of events on its way through the dispatcher: how large it may be, what it may have, and what became of it."""
 
-import logging
-from collections.abc import Collection, Mapping
-from typing import Protocol
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Final, Protocol
 from uuid import UUID
 
 import msgspec
@@ -10,13 +10,13 @@ import msgspec
 from tidings.core.answers import Answer
 from tidings.core.delivery import Delivery
 from tidings.core.event import OPERATIONAL, Event
+from tidings.core.lanes import place_after
 from tidings.core.webhook import Webhook
-from tidings.store import outbox
-from tidings.store.database import Database
 from tidings.store.queue import Queued
 from tidings.worker.loops import Sorted
 
-logger = logging.getLogger("tidings.dispatcher")
+BATCH: Final = 512  # two turns of the outbox
+MANY_DELIVERIES: Final = 5000  # of one batch; when events go to so many webhooks, the next batch takes half as many of them
 
 
 class BadRowsError(Exception):
@@ -28,10 +28,38 @@ class BadRowsError(Exception):
 
 
 class Size(msgspec.Struct):
-    """How many rows the next batch may have, by what came of the last; `suspect`: the row that failed alone."""
+    """How many rows the next batch may have, by what came of the last.
 
-    limit: int
+    Attributes:
+        suspect: The number of the row that has failed alone; None: none has.
+    """
+
+    limit: int = BATCH
     suspect: int | None = None
+
+    def grow(self) -> None:
+        """Take twice as many rows, up to a whole batch."""
+        self.limit = min(BATCH, self.limit * 2)
+
+    def routed(self, deliveries: int) -> None:
+        """Take note of a batch that made so many deliveries."""
+        if deliveries > MANY_DELIVERIES:
+            self.limit = max(1, self.limit // 2)
+        else:
+            self.grow()
+
+    def failed(self, numbers: Sequence[int]) -> int | None:
+        """Take note that these rows cannot be routed together; return the number of the one at fault, if it is known.
+
+        Until then half as many are taken. It is known once it has failed alone twice: another process's janitor may have
+        dropped its day, which is not its fault.
+        """
+        alone = numbers[0] if len(numbers) == 1 else None
+        if alone is not None and alone == self.suspect:
+            self.suspect = None
+            return alone
+        self.limit, self.suspect = max(1, len(numbers) // 2), alone
+        return None
 
 
 class Batch(msgspec.Struct):
@@ -44,20 +72,6 @@ class Batch(msgspec.Struct):
     numbers: list[int] = []
     shares: dict[str, int] | None = None  # of groups; None: by age
     is_beside: bool = False  # of groups that do not crowd others
-    origins: dict[UUID, str] = {}  # of events that came from sources of a fleet
-    answers: Mapping[UUID, Answer] = {}  # to deliveries that were attempted while the database was away
-
-
-async def drop_known(database: Database, numbers: list[int]) -> bool:
-    """Drop those rows of a batch that came from other databases and were told already; tell whether there were any.
-
-    A source whose standby took over does not know what it had packed last, and packs it again.
-    """
-    async with database.transaction() as connection:
-        dropped = await outbox.drop_known(connection, numbers)
-    if dropped:
-        logger.warning("%d events came again from another database, and are told once", dropped)
-    return dropped > 0
 
 
 class Taker(Protocol):
@@ -74,6 +88,7 @@ class Routed(msgspec.Struct, frozen=True):
     """What became of a batch: its events, and of their deliveries those that are leased at once and those that wait.
 
     Attributes:
+        worker_id: Whose flights these are.
         leases: The flights that lease them, each with its deliveries. Usually one: there are more where more attempts were
             made while the database was away than one may hold.
         doubted: The lanes that are not trusted.
@@ -81,6 +96,7 @@ class Routed(msgspec.Struct, frozen=True):
     """
 
     events: list[Event]
+    worker_id: UUID
     leases: dict[int, list[Queued]] = {}
     waiting: list[Queued] = []
     webhooks: dict[UUID, Webhook] = {}
@@ -130,3 +146,24 @@ def without(fresh: list[Queued], looped: Sorted) -> tuple[list[Queued], list[Que
         return fresh, []
     put_off = [msgspec.structs.replace(q, due_at=looped.put_off[q.id]) for q in fresh if q.id in looped.put_off]
     return [q for q in fresh if q.id not in looped.put_off and q.id not in looped.stopped], put_off
+
+
+def in_order(
+    waiting: list[Queued], ordered: Collection[UUID], events: Sequence[Event], origins: Mapping[UUID, str], now: datetime
+) -> list[Queued]:
+    """Return deliveries that wait, with the places in their order of those whose lanes keep one.
+
+    Args:
+        ordered: The lanes that keep an order.
+        events: All of the batch, in the order they were taken.
+        origins: The source of those events that came from a source of a fleet.
+    """
+    places: dict[UUID, datetime] = {}
+    latest: dict[tuple[str, str | None], datetime] = {}  # of each group and origin: no order hangs on clocks of others
+    for event in events:
+        line = event.group_id, origins.get(event.id)
+        places[event.id] = latest[line] = place_after(latest.get(line), event.occurred_at, now)
+    return [
+        msgspec.structs.replace(q, due_at=places[q.event_id]) if q.webhook_id in ordered and not q.is_test else q
+        for q in waiting
+    ]

@@ -1,74 +1,39 @@
 """Dispatch: outbox rows become events and deliveries, in one transaction per batch.
 
 Taking, routing, writing and deleting commit together, so a crash at any moment leaves a change either in the outbox or in
-the queue. The doorbell (theory in `store/migrations/0001_engine.sql`, `tidings.capture`) tells when to look.
+the queue (`worker.batch_router`). Here it is decided when a batch is routed, how large it is and whose rows it has; which rows
+of one that fails are at fault is found by `worker.bad_rows`. The doorbell (theory in `store/migrations/0001_engine.sql`,
+`tidings.capture`) tells when to look.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
-from datetime import datetime
-from operator import attrgetter
-from uuid import UUID
-
-import asyncpg
-import msgspec
 
 from tidings.clock import Clock
-from tidings.core.errors import InvalidInputError
-from tidings.core.event import Event, about, delivery_id
-from tidings.core.hops import DEFAULT_DEPTH
-from tidings.core.lanes import in_turns, place_after, share_out
 from tidings.core.pace import Pace
 from tidings.core.pauses import Pauses
-from tidings.core.routing import Routes
-from tidings.store import flights, history, outbox, queue, redaction
-from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database, said
-from tidings.store.queue import Queued
-from tidings.store.storage import Stored, stored_of
+from tidings.store import outbox
+from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
 from tidings.worker import doorbell
-from tidings.worker.batches import (
-    BadRowsError,
-    Batch,
-    Routed,
-    Size,
-    Taker,
-    attempted,
-    drop_known,
-    is_told_to_all,
-    without,
-)
-from tidings.worker.event_cache import EventCache
-from tidings.worker.flights import Flights
-from tidings.worker.identity import Identity
-from tidings.worker.kinds import Kinds
-from tidings.worker.loops import LoopGuard, Matched
-from tidings.worker.payloads import PayloadLimits
+from tidings.worker.bad_rows import FAULTS, BadRows
+from tidings.worker.batch_router import BatchRouter
+from tidings.worker.batches import BATCH, BadRowsError, Batch, Size
 from tidings.worker.places import Places
-from tidings.worker.placing import CurrentPlacing, ElsewhereError
-from tidings.worker.privacy import Privacy, marked
+from tidings.worker.placing import ElsewhereError
+from tidings.worker.privacy import Privacy
 from tidings.worker.routes import CurrentRoutes
 from tidings.worker.sharing import Sharing, Way
 from tidings.worker.signals import Signal
 from tidings.worker.supplies import FromOutbox, NotNowError, Supply
-from tidings.worker.telemetry import Telemetry
 
 logger = logging.getLogger("tidings.dispatcher")
 
-BATCH = 512  # two turns of the outbox
 PIPELINES = 2  # batches routed at a time while there is a backlog
 BATCHES_BETWEEN_LOOKS = 8  # of each pipeline, before a look whether others need the machine
 BUSY_BATCH = 50  # events in one batch that make such a look worth while
 STRETCH = 0.02  # seconds of work that rests are reckoned by, where a group that crowds others has no backlog
-MANY_DELIVERIES = 5000  # of one batch; when events go to so many webhooks, the next batch takes half as many of them
 MAX_TRIES = 50  # of one batch; a row that PostgreSQL refuses is found in some twenty
-
-_lane_of = attrgetter("webhook_id")
-_group_of = attrgetter("group_id")
-
-# What a row that cannot be routed raises: PostgreSQL refuses it, or it does not fit what we make of it.
-_FAULTS = (asyncpg.PostgresError, InvalidInputError, ValueError, ArithmeticError, LookupError, TypeError)
 
 
 class Dispatcher:
@@ -77,45 +42,27 @@ class Dispatcher:
     def __init__(
         self,
         database: Database,
+        router: BatchRouter,
         routes: CurrentRoutes,
-        cache: EventCache,
-        clock: Clock,
-        me: Identity,
-        airborne: Flights,
         places: Places,
+        privacy: Privacy,
+        clock: Clock,
         *,
         salt: int,
-        taker: Taker,
-        privacy: Privacy,
-        tell: Callable[[set[UUID]], None] = lambda _: None,
-        loop_depth: int = DEFAULT_DEPTH,
-        payloads: PayloadLimits | None = None,
-        telemetry: Telemetry | None = None,
     ) -> None:
         self._database = database
-        self._telemetry = telemetry
-        self._payloads = payloads or PayloadLimits(database)
+        self._router = router
         self._routes = routes
-        self._cache = cache
-        self._clock = clock
-        self._me = me
-        self._airborne = airborne
-        self._outbox = FromOutbox(clock, salt)
         self._places = places
-        self._taker = taker
-        self._privacy = privacy
-        self._tell = tell
-        self._size, self._size_beside, self._size_brought = Size(BATCH), Size(BATCH), Size(BATCH)
-        self._kinds = Kinds()
-        self._loops = LoopGuard(routes, depth=loop_depth)
+        self._outbox = FromOutbox(clock, salt)
+        self._bad_rows = BadRows(database, privacy)
+        self._size, self._size_beside, self._size_brought = Size(), Size(), Size()
         self._pace = Pace()
-        self._placing = CurrentPlacing(database.server)
         self._sharing = Sharing(database)
         self._stopped = Signal()
         self._pauses, self._collided = Pauses(), Pauses(0.01, 1.0)
         self.rung = Signal()
         self.fallback_interval = doorbell.FALLBACK_INTERVAL
-        self.most_leased = flights.MAX_DELIVERIES
 
     async def run_once(self, *, can_wait: bool = False, way: Way = Way.BY_AGE) -> int:
         """Route one batch and return how many events that were; `BATCH` or more when there may be others.
@@ -139,7 +86,7 @@ class Dispatcher:
         size = self._size_beside if is_beside else self._size
         limit = self._sharing.limit(size.limit)
         try:
-            passed = self._placing.passed
+            passed = self._router.placing.passed
             shares = await self._sharing.shares(way, limit, passed) if passed or way is not Way.BY_AGE else None
         except COLLISIONS:
             return await self._go_again()
@@ -149,23 +96,21 @@ class Dispatcher:
         promised = await self._places.promise(limit, can_wait=can_wait, is_beside=is_beside)
         batch = Batch(limit, promised, size, shares=shares, is_beside=is_beside)
         try:
-            routed = await self._route_batch(batch, self._outbox)
+            routed = await self._route(batch, self._outbox)
         except UNAVAILABLE:
             raise
         except COLLISIONS:
             return await self._go_again()
         except (BadRowsError, ElsewhereError) as error:  # groups of the latter are passed over from now on
             if isinstance(error, BadRowsError):
-                await self._reject(error.faults)
+                await self._bad_rows.set_aside(error.faults)
             return None
-        except _FAULTS as error:
+        except FAULTS as error:
             if not batch.numbers:
                 raise  # not a row's fault
-            await self._narrow_down(size, batch.numbers, error)
+            self._router.forget_days()
+            await self._bad_rows.narrow_down(size, batch.numbers, error)
             return None
-        finally:
-            self._places.give_back(batch.others)
-            self._places.keep_promise(batch.promised)
         self._collided.reset()
         if shares is not None:
             self._sharing.served(way, shares)
@@ -175,26 +120,6 @@ class Dispatcher:
         """Have a batch that was in another transaction's way be tried again: nothing is wrong with its rows."""
         await self._stopped.wait(self._collided.next())
         return BATCH
-
-    async def _narrow_down(self, size: Size, at_hand: list[int], error: Exception) -> None:
-        """Take half as many rows next time, until one that fails is alone: others wait for some ten batches, not for 512 of one
-        row each. It is tried twice: another process's janitor may have dropped its day, and that is not the row's fault.
-        """
-        self.forget_days()
-        if isinstance(error, asyncpg.UniqueViolationError) and await drop_known(self._database, at_hand):
-            return
-        if len(at_hand) > 1 or size.suspect != at_hand[0]:
-            logger.warning("a batch cannot be routed, so fewer rows are tried: %s", self._said(error))
-            size.limit = max(1, len(at_hand) // 2)
-            size.suspect = at_hand[0] if len(at_hand) == 1 else None
-            return
-        size.suspect = None
-        reason = (
-            f"PostgreSQL refuses it: {self._said(error)}."
-            if isinstance(error, asyncpg.PostgresError)
-            else f"It cannot be read: {self._said(error) if self._privacy.hiding else repr(error)}."
-        )
-        await self._reject({at_hand[0]: reason})
 
     async def route_brought(self, supply: Supply, count: int, *, can_wait: bool) -> bool:
         """Route events that were brought from elsewhere, and are in no outbox yet; False: they are to be put into it.
@@ -209,156 +134,30 @@ class Dispatcher:
         """
         size = self._size_brought
         if self._stopped.is_set or count > size.limit or self._sharing.look(self._routes.current.groups):
-            size.limit = min(BATCH, size.limit * 2)
+            size.grow()
             return False
-        promised = await self._places.promise(count, can_wait=can_wait)
-        batch = Batch(count, promised, size)
+        batch = Batch(count, await self._places.promise(count, can_wait=can_wait), size)
         try:
-            await self._route_batch(batch, supply)
+            await self._route(batch, supply)
         except (*UNAVAILABLE, *COLLISIONS):
             raise
         except (NotNowError, ElsewhereError):
             return False
-        except (BadRowsError, *_FAULTS) as error:
-            self.forget_days()
+        except (BadRowsError, *FAULTS) as error:
+            self._router.forget_days()
             logger.debug("what was brought is put into the outbox, since it cannot be routed: %s", type(error).__name__)
             return False
+        return True
+
+    async def _route(self, batch: Batch, supply: Supply) -> int:
+        """Route a batch and return how many events that were; the places that were kept for it are given back."""
+        try:
+            events = await self._router.route(batch, supply)
         finally:
             self._places.give_back(batch.others)
             self._places.keep_promise(batch.promised)
-        return True
-
-    async def _route_batch(self, batch: Batch, supply: Supply) -> int:
-        """Route a batch in one transaction and return how many rows that were; it learns their numbers once read."""
-        async with self._database.transaction() as connection:
-            # The version is of the same snapshot as the rows: what was subscribed before a row was committed is in it.
-            taken = await supply.take(connection, batch)
-            if not taken.numbers:
-                return 0
-            batch.numbers += taken.numbers
-            taken_at = self._clock.now()
-            events = taken.events
-            if self._telemetry is not None:
-                events = self._telemetry.adopted(events)
-            faults = taken.faults or self._payloads.faults(zip(taken.numbers, events, strict=True))
-            if faults:
-                raise BadRowsError(faults)
-            await self._privacy.at_least(connection, taken.privacy_version)
-            routes = await self._routes.at_least(connection, taken.routes_version)
-            await self._placing.expect_own(connection, taken.placing_version, events, routes.groups)
-            made = await self._kinds.make_sure(connection, events)
-            worker_id = self._me.worker_id
-            batch.origins, batch.answers = taken.origins, taken.answers
-            routed = await self._write(connection, events, routes, worker_id, batch, stored_of(taken.uncounted))
-        self._kinds.remember(made)  # only now is it sure that they are there
         self._sharing.note(events)
-        self._hand_over(routed, worker_id)
-        self._tell(routed.listeners)
-        if self._telemetry is not None:
-            self._telemetry.routed(routed.events, taken_at, self._clock.now())
         return len(events)
-
-    def _hand_over(self, routed: Routed, worker_id: UUID) -> None:
-        """Give the deliverer what was leased to it, and keep the events of what waits at hand for the claim that follows."""
-        by_id = {event.id: event for event in routed.events}
-        for event_id in {q.event_id for q in routed.waiting if q.webhook_id not in routed.listeners}:
-            if by_id[event_id].redaction is None:  # nothing of what is hidden is at hand for longer than it is needed
-                self._cache.add(by_id[event_id])
-            self._places.called.set()
-        for leased in routed.deliveries():
-            self._airborne.board(worker_id, leased)
-            for delivery in leased:
-                event, webhook = by_id[delivery.event_id], routed.webhooks[delivery.webhook_id]
-                if (answer := routed.answers.get(delivery.id)) is None:
-                    self._taker.begin(delivery, event, webhook)
-                else:
-                    self._taker.attempted(delivery, event, webhook, answer)
-
-    async def _write(
-        self, connection: Connection, events: list[Event], routes: Routes, worker_id: UUID, batch: Batch, stored: Stored
-    ) -> Routed:
-        """Write events and their deliveries: a flight leases those that can be sent at once, the others wait in the queue."""
-        now = self._clock.now()
-        matched: list[Matched] = []
-        fresh: list[Queued] = []
-        places: dict[UUID, datetime] = {}  # of events, in ordered lanes
-        latest: dict[tuple[str, str | None], datetime] = {}  # of each group and origin: no order hangs on clocks of others
-        for event, webhook_ids in await self._match(connection, events, routes):
-            is_test, due_at = event.is_test, min(event.occurred_at, now)
-            line = event.group_id, batch.origins.get(event.id)
-            places[event.id] = latest[line] = place_after(latest.get(line), event.occurred_at, now)
-            deliveries = [
-                Queued(delivery_id(event.id, webhook_id), webhook_id, event.id, event.group_id, is_test, due_at)
-                for webhook_id in webhook_ids
-            ]
-            matched.append(Matched(event, about(event), deliveries))
-            fresh += deliveries
-        kept = await self._privacy.keep(connection, matched, now)
-        await history.add_events(connection, [(one.event, len(one.deliveries), one.about) for one in kept], stored)
-        if kept is not matched:
-            events = marked(events, kept)
-        batch.size.limit = max(1, batch.size.limit // 2) if len(fresh) > MANY_DELIVERIES else min(BATCH, batch.size.limit * 2)
-        if not fresh:
-            return Routed(events)
-        lanes = list({q.webhook_id for q in fresh})
-        rooms, doubted = await queue.lock_lanes(connection, lanes, now)
-        doubted |= {lane for lane in lanes if self._places.is_slow(lane)}
-        looped = (await self._loops.sort(connection, matched, now)).without(batch.answers)
-        await self._loops.stop(connection, looped, now)
-        fresh, put_off = without(fresh, looped)
-        webhooks = await self._routes.webhooks(connection, lanes)  # closes the lanes of those that cannot be read
-        readable = {lane: room for lane, room in rooms.items() if lane in webhooks}
-        made, fresh = attempted(fresh, batch.answers, readable)
-        capacity = min(self._places.room(batch.promised, is_beside=batch.is_beside), self.most_leased)
-        if len(fresh) > capacity:  # some will wait: not all of the same group
-            fresh = in_turns(fresh, _group_of)
-        if doubted:
-            batch.others = self._places.lend_to_others(at_most=min(capacity, sum(q.webhook_id in doubted for q in fresh)))
-        leased, waiting = share_out(fresh, _lane_of, readable, capacity, doubted=doubted, others_capacity=batch.others)
-        leased = made + leased
-        waiting = [q for q in waiting + put_off if q.webhook_id in rooms]  # the others' webhooks were deleted just now
-        ordered = {lane for lane, webhook in webhooks.items() if webhook.ordered}
-        listeners = {lane for lane, webhook in webhooks.items() if webhook.is_listener}
-        if ordered:
-            waiting = [
-                msgspec.structs.replace(q, due_at=places[q.event_id]) if q.webhook_id in ordered and not q.is_test else q
-                for q in waiting
-            ]
-        if waiting:
-            await queue.put(connection, waiting, now, self._me.part)
-        parts = [leased[at : at + self.most_leased] for at in range(0, len(leased), self.most_leased)]
-        leases = {await flights.begin(connection, worker_id, part, now): part for part in parts}
-        return Routed(events, leases, waiting, webhooks, batch.answers, doubted, listeners)
-
-    async def _match(self, connection: Connection, events: list[Event], routes: Routes) -> list[tuple[Event, Sequence[UUID]]]:
-        """Return which webhooks events go to. What Tidings tells of webhooks does not go to those that could not hear it.
-
-        Where many that name such events share a receiver that is down, each would be told of all the others, for nothing.
-        """
-        found: list[tuple[Event, Sequence[UUID]]] = [(event, routes.match(event)) for event in events]
-        told = {each for event, matched in found if is_told_to_all(event) for each in matched}
-        if not told:
-            return found
-        deaf = await queue.deaf(connection, told)
-        return [
-            (event, [each for each in matched if each not in deaf] if is_told_to_all(event) else matched)
-            for event, matched in found
-        ]
-
-    def forget_days(self) -> None:
-        """Look at the partitions again: the janitor has dropped some."""
-        self._kinds.forget_days()
-
-    def _said(self, error: Exception) -> str:
-        """Return what an error says, but not PostgreSQL's sentence where rules hide values: it can hold one."""
-        return type(error).__name__ if self._privacy.hiding else said(error)
-
-    async def _reject(self, faults: dict[int, str]) -> None:
-        async with self._database.transaction() as connection:
-            await self._privacy.at_least(connection, await redaction.version(connection))
-            faults = await outbox.reject(connection, faults, self._privacy.box, self._privacy.hiding)
-        number, reason = next(iter(faults.items()))
-        logger.error("%d outbox rows cannot be routed and were set aside, the first is %d: %s", len(faults), number, reason)
 
     # The loop ------------------------------------------------------------------------------------------------------
 
@@ -369,7 +168,7 @@ class Dispatcher:
                 await self._run_connected()
             except UNAVAILABLE as error:
                 self._database.outages.failed(error)  # the bell is no connection of the pool
-                self.forget_days()
+                self._router.forget_days()
                 await self._stopped.wait(self._pauses.next())  # not for the bell: whose connection is gone has rung it
 
     async def _run_connected(self) -> None:

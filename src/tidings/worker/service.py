@@ -19,6 +19,7 @@ from tidings.worker.ahead_session import Known
 from tidings.worker.archivist import FORGET_INTERVAL, SEAL_INTERVAL, Forgetter, Sealer
 from tidings.worker.attempt_log import log_attempts
 from tidings.worker.attempts import Attempts
+from tidings.worker.batch_router import BatchRouter
 from tidings.worker.bookkeeping import BOOKKEEPING_INTERVAL, Bookkeeper
 from tidings.worker.certificates import CERTIFICATES_INTERVAL, CertificateWatch
 from tidings.worker.closer import CLOSE_INTERVAL, Closer
@@ -104,14 +105,14 @@ class Worker:
         self.attempts = self._more(self.recorder, self.places)
         parts = own, routes, cache, self.attempts, self.recorder, clock, self.me, self.airborne, self.places
         self.deliverer = Deliverer(*parts, self.privacy)
-        self._ringer = Ringer(database)
-        self.payloads = PayloadLimits(own)
-        self.dispatcher = Dispatcher(
-            own, routes, cache, clock, self.me, self.airborne, self.places, salt=salt, taker=self.attempts,
-            privacy=self.privacy, tell=self._ringer.tell, loop_depth=loop_depth, payloads=self.payloads, telemetry=telemetry,
+        self._ringer, self.payloads = Ringer(database), PayloadLimits(own)
+        self.router = BatchRouter(
+            own, routes, cache, clock, self.me, self.airborne, self.places, taker=self.attempts, privacy=self.privacy,
+            tell=self._ringer.tell, loop_depth=loop_depth, payloads=self.payloads, telemetry=telemetry,
         )  # fmt: skip
+        self.dispatcher = Dispatcher(own, self.router, routes, self.places, self.privacy, clock, salt=salt)
         self._rescuer = Rescuer(database, self.me, self.airborne, on_rescued=self.places.called.set)
-        self._janitor = Janitor(database, clock, retention_days=retention_days, on_dropped=self.dispatcher.forget_days)
+        self._janitor = Janitor(database, clock, retention_days=retention_days, on_dropped=self.router.forget_days)
         self._bookkeeper = Bookkeeper(database, clock, retention_days=retention_days, most_series=metrics_webhooks)
         self.sealer = Sealer(database, box, clock)
         self._forgetter = Forgetter(database, box, clock, audit_days=audit_days)

@@ -17,7 +17,7 @@ from tidings.bench.simulation.figures import Ledger
 from tidings.bench.simulation.parts import Agenda, Leased, Process, Row, leased_of
 from tidings.bench.simulation.world import World
 from tidings.core.lanes import in_turns, share_out
-from tidings.worker.dispatcher import BATCH
+from tidings.worker.batches import BATCH
 from tidings.worker.intake import FULL_INTERVAL, MAX_OUTBOX
 from tidings.worker.places import MAX_UNRECORDED, PATIENCE
 from tidings.worker.sharing import Way
