@@ -23,7 +23,7 @@ from tidings.core.pressure import Report, Seen, Waits, Why
 from tidings.operations.fleet import Watched
 from tidings.operations.readings import Readings
 from tidings.worker.ahead_session import ATTEMPTS
-from tidings.worker.intake import LANDED
+from tidings.worker.landed import LANDED
 from tidings.worker.lines import SENT
 from tidings.worker.reporting import FIGURES
 

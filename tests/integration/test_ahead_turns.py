@@ -28,9 +28,10 @@ from tidings.store import webhooks
 from tidings.transport.stream import Stream
 from tidings.transport.stream_ahead import AheadStream, ahead_of
 from tidings.transport.stream_flights import SEND_SECONDS
-from tidings.worker import ahead_session, intake
+from tidings.worker import ahead_session
 from tidings.worker.ahead import Ahead, Ready
 from tidings.worker.ahead_session import TOLD_AT_ONCE, Session, Streams, Turn
+from tidings.worker.alone import StoppedError
 from tidings.worker.answered import Answered
 from tidings.worker.intake import MAX_OUTBOX, Intake
 from tidings.worker.routes import CurrentRoutes
@@ -357,9 +358,9 @@ async def test_who_stops_before_all_is_told_lands_nothing_of_what_is_at_hand(
     stopped.set()
     assert not await Answered(beside).begin(stopped)
     landing = Intake(home.services.wide, way.flights, "here", told=Answered(beside))
-    landing._is_unsure = True
+    landing._alone.doubt()
     landing.stop()
-    with pytest.raises(intake._StoppedError):
+    with pytest.raises(StoppedError):
         await landing._land([])
     assert (await said(beside)).state is Whose.ENDING
 

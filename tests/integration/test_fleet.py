@@ -26,10 +26,11 @@ from tidings.transport import stream
 from tidings.transport.stream import Stream, StreamAwayError
 from tidings.transport.stream_making import make
 from tidings.transport.stream_standing import standing
-from tidings.worker.intake import Intake, Teller
+from tidings.worker.intake import Intake
 from tidings.worker.rows import BATCH
 from tidings.worker.signals import Signal
 from tidings.worker.source import Wishes
+from tidings.worker.wishes import WishTeller
 
 pytest_plugins = ("tests.support.fleet_fixtures",)
 
@@ -55,7 +56,7 @@ async def test_tables_of_a_source_are_captured_when_a_webhook_at_the_home_names_
     await home.add_webhook(receiver.url(), "table.orders.inserted")
     wishes = Wishes(source.services.wide, way.bucket, FLEET)
     assert await wishes.run_once() == 0
-    assert await Teller(home.services.wide, way.bucket, "here").run_once()
+    assert await WishTeller(home.services.wide, way.bucket, "here").run_once()
     assert await wishes.run_once() == 1
     assert await wishes.run_once() == 0, "nothing has changed"
     async with relaying(source, way.flights):
@@ -66,7 +67,7 @@ async def test_tables_of_a_source_are_captured_when_a_webhook_at_the_home_names_
     (told,) = receiver.received
     assert json.loads(told.body)["type"] == "table.orders.inserted"
     await home.sql("delete from tidings.table_subscriptions")
-    assert await Teller(home.services.wide, way.bucket, "here").run_once()
+    assert await WishTeller(home.services.wide, way.bucket, "here").run_once()
     assert await wishes.run_once() == 1
     assert (
         await source.value("select count(*) from pg_trigger where tgname like 'tidings%' and tgrelid = 'orders'::regclass") == 0

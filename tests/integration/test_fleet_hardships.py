@@ -36,11 +36,12 @@ from tidings.transport import stream
 from tidings.transport.stream import Stream, StreamAwayError, inbox_of
 from tidings.transport.stream_making import make
 from tidings.transport.stream_standing import look, standing
-from tidings.worker.intake import Intake, Teller
+from tidings.worker.intake import Intake
 from tidings.worker.lines import MAX_WAITING
 from tidings.worker.outgoing import MAX_AT_HAND
 from tidings.worker.signals import Signal
 from tidings.worker.source import Keeper, Wishes
+from tidings.worker.wishes import WishTeller
 
 pytest_plugins = ("tests.support.fleet_fixtures",)
 
@@ -417,7 +418,7 @@ async def is_landed(home: Engine, events: int) -> bool:
 async def test_a_home_that_cannot_tell_what_it_wants_says_so_once(
     home: Engine, way: Stream, caplog: pytest.LogCaptureFixture
 ) -> None:
-    teller = Teller(home.services.wide, _Small(), "here")
+    teller = WishTeller(home.services.wide, _Small(), "here")
     for _ in range(2):
         assert not await teller.run_once()
     assert len([one for one in caplog.records if "cannot be told" in one.getMessage()]) == 1

@@ -21,8 +21,9 @@ from tidings.store import relay
 from tidings.transport.stream import Stream
 from tidings.transport.stream_making import make
 from tidings.transport.stream_standing import look
-from tidings.worker.intake import LANDED_DAYS, Intake, LandedForgetter
+from tidings.worker.intake import Intake
 from tidings.worker.kept import Kept
+from tidings.worker.landed import LANDED_DAYS, LandedForgetter
 
 pytest_plugins = ("tests.support.fleet_fixtures",)
 

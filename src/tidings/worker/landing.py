@@ -23,8 +23,9 @@ from tidings.worker.ahead_session import Known, Streams
 from tidings.worker.answered import Answered
 from tidings.worker.crew import Crew
 from tidings.worker.duties import every
-from tidings.worker.intake import FORGET_INTERVAL, TELL_INTERVAL, Intake, LandedForgetter, Router, Teller
+from tidings.worker.intake import Intake, Router
 from tidings.worker.kept import Kept
+from tidings.worker.landed import FORGET_INTERVAL, LandedForgetter
 from tidings.worker.lookout import LOOK_INTERVAL, Lookout, claim, note_away
 from tidings.worker.placing import FOLLOW_INTERVAL, Follower, RemovedError
 from tidings.worker.relay import Relay
@@ -32,6 +33,7 @@ from tidings.worker.reporting import Reporter
 from tidings.worker.rows import Elsewhere
 from tidings.worker.signals import Signal
 from tidings.worker.telemetry import Telemetry
+from tidings.worker.wishes import TELL_INTERVAL, WishTeller
 
 logger = logging.getLogger("tidings.intake")
 
@@ -149,7 +151,7 @@ class _Landing:
         crew.begin("relay", relay.run())
         crew.begin("reporter", every(REPORT_INTERVAL, reporter, stopping))
         crew.begin("follower", every(FOLLOW_INTERVAL, follower, stopping))
-        crew.begin("teller of wishes", every(TELL_INTERVAL, Teller(database, way.bucket, home), stopping))
+        crew.begin("teller of wishes", every(TELL_INTERVAL, WishTeller(database, way.bucket, home), stopping))
         crew.begin("forgetter of flights", every(FORGET_INTERVAL, LandedForgetter(database), stopping))
         crew.begin("lookout", every(LOOK_INTERVAL, lookout, stopping))
         if ahead is not None and known is not None:
