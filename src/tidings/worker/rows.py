@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final, Protocol
 
 from tidings.core import cargo
@@ -147,8 +147,7 @@ class Elsewhere:
 
 
 class LedHereError(Exception):
-    """Rows were led here by a directory that is not older than ours; of each group up to which version."""
+    """Rows of some groups were led here by a directory that is not older than ours; the first of these groups are named."""
 
-    def __init__(self, groups: dict[str, int]) -> None:
+    def __init__(self, groups: Collection[str]) -> None:
         super().__init__(", ".join(sorted(groups)[:3]))
-        self.groups = groups
