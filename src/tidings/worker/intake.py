@@ -191,7 +191,7 @@ class Intake:
         return len(next_ones)
 
     def _next_ones(self, arrived: Sequence[Flight]) -> list[Flight]:
-        """Return what may be landed now: up to a gap, behind which somebody has what comes first."""
+        """Return what may be landed now, and go on behind it: up to a gap, since somebody has what comes first behind that."""
         found: list[Flight] = []
         following = self._next or 0
         for flight in arrived:

@@ -42,12 +42,13 @@ STOP_SECONDS: Final = 7.0
 
 
 class Packing(NamedTuple):
-    """What a home makes of its own.
+    """What the process of a home has, which landing and sending on need of it.
 
     Attributes:
         box: Seals what is set aside.
+        clock: PostgreSQL's.
         salt: Of the installation.
-        telemetry: Who is told of what was landed and sent on.
+        telemetry: Who is told of what was landed and sent on; None: nobody.
         router: Routes what comes at once, where that can be; None: all of it is put into the outbox.
         known: What its worker knows, also while the database is away; None: nothing is delivered then.
         away_seconds: Without the database before it is delivered by that.
@@ -73,13 +74,13 @@ async def landing(
     Args:
         on_failed: Is called when a duty dies of an error that is no outage.
     """
-    landing = _Landing(config, database, packing, on_failed)
+    duties = _Landing(config, database, packing, on_failed)
     crew = Crew("the worker stops", on_failed, logger)
-    crew.begin("intake", landing.run())
+    crew.begin("intake", duties.run())
     try:
         yield
     finally:
-        landing.stopping.set()
+        duties.stopping.set()
         await crew.settle(STOP_SECONDS + 3)
 
 

@@ -1,7 +1,7 @@
 """What webhooks of a home want to hear of tables, told to the sources, which send nothing else."""
 
 import logging
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from tidings.core.capture import TableName
 from tidings.store import capture
@@ -27,7 +27,7 @@ class WishTeller:
         self._database = database
         self._stream = stream
         self._home = home
-        self._told: Any = None
+        self._told: dict[TableName, frozenset[str]] | None = None  # last
         self._refused = ""  # why it could not be told, last
 
     async def run_once(self) -> bool:

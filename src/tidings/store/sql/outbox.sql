@@ -14,8 +14,9 @@ coalesce(pg_column_size(o.record), 0) + coalesce(pg_column_size(o.old_record), 0
 
 -- name: take
 -- The oldest committed rows, deleted as they are read: if routing fails the transaction takes that back. Ranges of numbers
--- that another dispatcher is routing are left out. Of large records as many as have $2 bytes as they are stored, with what was answered already, but one at least. What
--- is larger than $3 bytes as text is told by its size alone, and not sent to us: it is set aside. $1 how many
+-- that another dispatcher is routing are left out. Of large records as many as have $2 bytes as they are stored, with what
+-- was answered already, but one at least. What is larger than $3 bytes as text is told by its size alone, and not sent to us:
+-- it is set aside. $1 how many
 with turn as materialized (
   select first from tidings.outbox_turns($1) as first
 ), oldest as (
@@ -32,8 +33,8 @@ with turn as materialized (
 {taken};
 
 -- name: take_alone
--- As `take`, for a relay, beside which nobody takes rows: ranges need no locks, and nothing is counted first. An array, so that the plan is
--- the index whatever the estimates. $1 to $3 as there
+-- As `take`, for a relay, beside which nobody takes rows: ranges need no locks, and nothing is counted first. An array, so
+-- that the plan is the index whatever the estimates. $1 to $3 as there
 with oldest as materialized (
   select row.id, sum(row.stored) over (order by row.id) - row.stored as before
   from (select o.id, {stored} from tidings.outbox o order by o.id limit $1) row

@@ -10,7 +10,8 @@ select pg_try_advisory_lock(7413201, 11);
 
 -- name: new_groups
 -- Those that are not there, in the order of the names. $1 names
-select name from unnest($1::text[]) with ordinality as n (name, position) where not exists (select from tidings.groups g where g.id = name) order by position;
+select name from unnest($1::text[]) with ordinality as n (name, position)
+where not exists (select from tidings.groups g where g.id = name) order by position;
 
 -- name: count_groups
 -- $1 how many at most
@@ -112,7 +113,9 @@ select (select count(*) > $1 from (select from tidings.outbox limit $1 + 1) o) a
 -- $1 days, $2 how many at most
 with gone as (
   delete from tidings.landed_flights where id in (
-    select id from tidings.landed_flights where landed_at < now() - make_interval(days => $1) order by landed_at limit $2) returning id
+    select id from tidings.landed_flights where landed_at < now() - make_interval(days => $1) order by landed_at limit $2
+  )
+  returning id
 )
 select count(*) from gone;
 
