@@ -96,3 +96,12 @@ async def test_a_duty_is_told_when_the_database_is_away(database_url: str) -> No
     await database.close()
     with pytest.raises(asyncpg.InterfaceError):
         await looks.has("sealer")
+
+
+async def test_a_duty_that_no_look_looks_for_is_not_left_undone_in_silence(database_url: str) -> None:
+    database = await open_database(database_url, max_connections=1)
+    try:
+        with pytest.raises(LookupError, match="dreamer"):
+            await Looks(database, Clock()).has("dreamer")
+    finally:
+        await database.close()

@@ -8,7 +8,6 @@ from tidings.store.statements import load
 _SQL = load("due")
 
 
-async def look(connection: Connection, now: datetime) -> set[str]:
-    """Return the names of the duties that have something to do."""
-    row = await connection.fetchrow(_SQL["look"], now)
-    return {name for name, has in row.items() if has}
+async def look(connection: Connection, now: datetime) -> dict[str, bool]:
+    """Return of each duty, by its name, whether it has something to do."""
+    return dict(await connection.fetchrow(_SQL["look"], now))

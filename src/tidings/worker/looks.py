@@ -6,7 +6,7 @@ most of what an installation without load asks of PostgreSQL. One statement answ
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from tidings.clock import Clock
@@ -26,12 +26,13 @@ class Looks:
         self._monotonic = monotonic
         self._looking = asyncio.Lock()
         self._looked_at = float("-inf")
-        self._found: Collection[str] = ()
+        self._found: Mapping[str, bool] = {}
 
     async def has(self, name: str) -> bool:
         """Return whether a duty has something to do, as it was a moment ago.
 
         Raises:
+            LookupError: The look does not look for that duty, which would never be done.
             OSError, asyncpg.PostgresError: The database is away.
         """
         async with self._looking:  # who asks meanwhile has the same answer
@@ -40,7 +41,7 @@ class Looks:
                 async with self._database.connection() as connection:
                     self._found = await due.look(connection, self._clock.now())
                 self._looked_at = asked_at
-        return name in self._found
+        return self._found[name]
 
     def before(self, name: str, duty: Duty) -> Duty:
         """Return a duty that is done only when there is something to do for it."""
