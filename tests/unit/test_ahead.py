@@ -25,7 +25,18 @@ from tidings.core.ahead import (
     may_go_ahead,
     read_said,
 )
-from tidings.core.answers import MAX_BYTES, MAX_OF_EVENT, Answer, answers, by_event, messages, of_outbox
+from tidings.core.answers import (
+    MAX_BYTES,
+    MAX_DOUBTED,
+    MAX_OF_EVENT,
+    Answer,
+    answers,
+    by_event,
+    doubt,
+    doubted,
+    messages,
+    of_outbox,
+)
 from tidings.core.event import Event, delivery_id
 from tidings.core.outcome import SUCCEEDED, Exchange, GiveUp, Gone, RetryAt, Timings
 from tidings.core.webhook import Webhook
@@ -263,6 +274,18 @@ def test_an_answer_that_no_home_tells_is_not_believed(at: int, value: object) ->
     one[at] = value
     assert answers(flight, [msgspec.msgpack.encode([1, flight, [one]])]) == ({}, 1)
     assert answers(flight, [msgspec.msgpack.encode([2, flight, []])]) == ({}, 1), "of another version"
+
+
+@given(st.lists(st.uuids(), max_size=5), st.lists(st.uuids(), max_size=5), st.binary(max_size=50))
+def test_flights_that_may_be_landed_are_read_as_they_were_named_and_what_is_no_message_names_none(
+    some: list[UUID], others: list[UUID], data: bytes
+) -> None:
+    assert doubted([doubt(some), data, doubt(others), doubt(some)[:-1]]) == {*some, *others}
+
+
+def test_one_message_names_so_many_flights() -> None:
+    flights = [UUID(int=number) for number in range(MAX_DOUBTED + 1)]
+    assert doubted([doubt(flights)]) == set(flights[:-1])
 
 
 def test_answers_go_to_their_own_event_in_the_outbox() -> None:

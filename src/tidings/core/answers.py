@@ -13,7 +13,9 @@ from tidings.core.event import Event, delivery_id
 from tidings.core.outcome import FAILURES, Exchange, GiveUp, Gone, Outcome, Result, RetryAt, Succeeded, Timings
 
 FORMAT: Final = 1
+DOUBTS: Final = 0  # stands where the number of a flight does: flights of which nobody knows whether they are landed
 MAX_BYTES: Final = 512 * 1024  # of a message with answers
+MAX_DOUBTED: Final = 10_000  # flights that one message names; more are never landed together
 MAX_OF_EVENT: Final = 16 * 2**20  # of those to one event in the outbox
 
 
@@ -79,8 +81,14 @@ class _Message(msgspec.Struct, frozen=True, array_like=True):
     answers: list[msgspec.Raw]
 
 
+class _Doubted(msgspec.Struct, frozen=True, array_like=True):
+    format: int
+    flights: Annotated[list[UUID], msgspec.Meta(max_length=MAX_DOUBTED)]
+
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode_message = msgspec.msgpack.Decoder(_Message).decode
+_decode_doubted = msgspec.msgpack.Decoder(_Doubted).decode
 _decode_answer = msgspec.msgpack.Decoder(_Written).decode
 _SUCCEEDED, _RETRY, _GIVEN_UP, _GONE = "succeeded", "retry", "failed", "gone"
 _MEANS: Final = {Succeeded: _SUCCEEDED, RetryAt: _RETRY, GiveUp: _GIVEN_UP, Gone: _GONE}
@@ -106,6 +114,21 @@ def messages(flight: UUID, told: Sequence[Answer], limit: int = MAX_BYTES) -> li
         size += len(one)
     if batch:
         found.append(_encode(_Message(FORMAT, flight, batch)))
+    return found
+
+
+def doubt(flights: Sequence[UUID]) -> bytes:
+    """Return the message that says of flights that nobody knows whether they are landed: the database went meanwhile."""
+    return _encode(_Doubted(FORMAT, list(flights[:MAX_DOUBTED])))
+
+
+def doubted(told: Iterable[bytes]) -> set[UUID]:
+    """Return the flights that such messages name. What cannot be read names none."""
+    found: set[UUID] = set()
+    for data in told:
+        with suppress(msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+            message = _decode_doubted(data)
+            found.update(message.flights if message.format == FORMAT else ())
     return found
 
 

@@ -12,7 +12,7 @@ from prometheus_client import Counter
 from tidings.clock import Clock
 from tidings.core import ahead
 from tidings.core.ahead import Lanes, Said, Step, encode_said, is_for_ahead, may_go_ahead, read_said
-from tidings.core.answers import Answer, answer_of, answers, bare, messages
+from tidings.core.answers import DOUBTS, Answer, answer_of, answers, bare, doubted, messages
 from tidings.core.delivery import Delivery
 from tidings.core.event import Event, about, delivery_id
 from tidings.core.fleet import Fleet
@@ -37,6 +37,7 @@ READ_AT_ONCE: Final = 8  # flights that are begun between two looks at whatever 
 TOLD_AT_ONCE: Final = 16  # flights whose answers are put into the stream at a time
 MAX_REMEMBERED: Final = 100_000  # flights that were begun; as many as may have answers
 MAX_UNTOLD_BYTES: Final = 16 * 2**20  # of answers that the stream has not yet, beyond which nothing is begun
+MAX_DOUBTS: Final = 100  # messages about flights that may be landed: one for each time that the database went
 LEAVE_TRIES: Final = 5  # at giving the turn back: whoever lands flights may ask for it at this moment
 ANSWER_BYTES: Final = 500  # of one, beside what its receiver said
 
@@ -202,7 +203,7 @@ class Session:
         self._fleet: Fleet | None = None
         self._fleet_due = 0.0
         self._next = self._last = 0
-        self._begun: dict[UUID, None] = {}  # the flights that were, those begun last
+        self._begun: dict[UUID, None] = {}  # the flights that were, those begun last, and those that may be landed
         self._numbers: dict[int, int] = {}  # what somebody who sent ahead before us has told already
         self._is_full = False
         self._changed = Signal()
@@ -213,6 +214,8 @@ class Session:
         """Send ahead until it is over; then tell what was answered, and give the turn back."""
         try:
             self._numbers = await self._beside.numbers()
+            doubts = min(self._numbers.get(DOUBTS, 0), MAX_DOUBTS)
+            self._begun = dict.fromkeys(doubted(await self._beside.read(DOUBTS, doubts)))
             self._next = await self._flights.first(self._home)
             while not self._is_over() and self._turn.is_ours:
                 try:

@@ -1,5 +1,6 @@
 """Nothing is landed while another process of the home sends ahead (`worker.ahead`), nor before all is told of its answers."""
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
@@ -8,8 +9,11 @@ from uuid import UUID
 from tidings.core.ahead import AWAY_SECONDS
 from tidings.core.answers import Answer
 from tidings.core.seen import Seen
+from tidings.transport.stream_away import StreamAwayError
 from tidings.worker.plain import Flight
 from tidings.worker.signals import Signal
+
+logger = logging.getLogger("tidings.intake")
 
 UNSEEN_SECONDS: Final = AWAY_SECONDS / 3  # without being seen to wait for flights, after which others may have sent ahead
 
@@ -22,6 +26,9 @@ class Told(Protocol):
 
     async def of(self, flights: Sequence[Flight]) -> dict[UUID, Answer]:
         """Return what was answered to deliveries of flights, by their ids."""
+
+    async def doubt(self, flights: Sequence[Flight]) -> None:
+        """Have nobody send flights ahead of which nobody knows whether they are landed."""
 
     async def run_once(self, following: int) -> None:
         """Forget it, some time after the flights were landed. `following`: the number of what is landed next."""
@@ -57,6 +64,16 @@ class Alone:
     def doubt(self) -> None:
         """Have it be asked anew: the database was away, so somebody may send ahead what we have at hand."""
         self._seen.doubt()
+
+    async def leave_to_database(self, flights: Sequence[Flight]) -> None:
+        """Have nobody send flights ahead: the database went while they were landed, and may have them. Doubts as well."""
+        self.doubt()
+        if self._told is None:
+            return
+        try:
+            await self._told.doubt(flights)
+        except StreamAwayError as error:
+            logger.warning("what was being landed may be delivered twice: the stream is away, too: %s", error)
 
     def look(self, waited: float = 0.0) -> None:
         """Doubt, where nobody could see us land for too long. `waited`: seconds of it in which we waited for flights."""

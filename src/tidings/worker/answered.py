@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from uuid import UUID
 
 from tidings.core.ahead import GRACE_SECONDS, SILENT_SECONDS, Step, Turn, Watched, encode_said, read_said
-from tidings.core.answers import Answer, answers
+from tidings.core.answers import DOUBTS, Answer, answers, doubt
 from tidings.core.kept import KEPT_SECONDS
 from tidings.worker.plain import Flight
 from tidings.worker.signals import Signal
@@ -25,6 +25,9 @@ class Beside(Protocol):
 
     async def read(self, number: int, count: int) -> list[bytes]:
         """Return the messages of a flight."""
+
+    async def put(self, number: int, data: bytes) -> None:
+        """Put a message for a flight into the stream."""
 
     async def forget(self) -> None:
         """Forget all answers."""
@@ -89,12 +92,22 @@ class Answered:
                 await self._beside.change(encode_said(changed), revision)
             if await stopped.wait(LOOK_INTERVAL):
                 return False
-        if revision:  # else nobody has ever sent ahead
-            self._numbers = await self._beside.numbers()
+        self._numbers = await self._beside.numbers()
         self._last = max(self._numbers, default=0)
-        if self._numbers and self._numbers != known:
-            logger.warning("%d flights come with what was answered while the database was away", len(self._numbers))
+        if self._last and self._numbers != known:
+            count = len(self._numbers.keys() - {DOUBTS})
+            logger.warning("%d flights come with what was answered while the database was away", count)
         return True
+
+    async def doubt(self, flights: Sequence[Flight]) -> None:
+        """Have nobody send flights ahead: the database went while they were landed, and may have them.
+
+        What is sent of them ahead would be delivered twice, and the second time would be on record alone.
+
+        Raises:
+            StreamAwayError: The stream may not have it.
+        """
+        await self._beside.put(DOUBTS, doubt([flight.id for flight in flights if flight.id is not None]))
 
     async def of(self, flights: Sequence[Flight]) -> dict[UUID, Answer]:
         """Return what was answered to deliveries of flights, by their ids; usually nothing.

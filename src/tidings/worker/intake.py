@@ -216,7 +216,7 @@ class Intake:
             except (*UNAVAILABLE, *COLLISIONS) as error:
                 # Should it have been committed, it is known by its id.
                 if isinstance(error, UNAVAILABLE):
-                    self._alone.doubt()
+                    await self._alone.leave_to_database(arrived[done : done + len(batch)])
                 logger.info("what came is put into the outbox, since it could not be routed at once: %s", said(error))
                 break
             if self._telemetry is not None:

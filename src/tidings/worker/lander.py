@@ -39,6 +39,7 @@ class Lander:
         self._stopped = stopped
         self._clock = clock
         self._telemetry = telemetry
+        self._is_unknown = False  # whether a transaction began of which we do not know whether it was committed
 
     async def land(self, arrived: Sequence[Flight], *, history: str | None = None) -> None:
         """Land flights together; when PostgreSQL refuses something of them, each alone, and of that one each event.
@@ -63,6 +64,8 @@ class Lander:
                 # They are kept at hand. Whoever lands them meanwhile, they are landed once.
                 self._database.outages.failed(error)
                 self._alone.doubt()
+                if self._is_unknown:
+                    await self._alone.leave_to_database(arrived)
                 if await self._stopped.wait(pauses.next()):
                     raise
             except (CargoError, asyncpg.PostgresError, ValueError, OverflowError) as error:
@@ -74,9 +77,11 @@ class Lander:
                 return None
 
     async def _land_together(self, arrived: Sequence[Flight], history: str | None) -> None:
+        self._is_unknown = False
         told = await self._alone.answers(arrived)  # before there is a transaction that waits for it
         outcomes, landed, received_at = [], list[Event](), self._clock.now()
         async with self._database.transaction() as connection:
+            self._is_unknown = True
             for flight in arrived:
                 if flight.id is None:
                     raise CargoError("It has no id of a flight: no relay sent it.")
@@ -90,6 +95,7 @@ class Lander:
                 )  # fmt: skip
                 outcomes.append("landed" if is_new else "known")
                 landed += found.events if is_new else []
+        self._is_unknown = False
         for outcome in outcomes:
             LANDED.labels(outcome).inc()
         if self._telemetry is not None:
