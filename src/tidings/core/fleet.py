@@ -34,7 +34,7 @@ class Fleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         open_homes: The homes that groups' names lead to; empty: all of them.
         moved: The home of each group that is not where its name leads.
         parked: Groups that are about to move: sources keep what is for them until they have. In what is written down they are
-            `held`, as they were called once: members of that time refuse a directory with another word, and have written theirs.
+            `held`, as they were called once: members of that time refuse any other word, and have written that one.
     """
 
     homes: tuple[str, ...]
