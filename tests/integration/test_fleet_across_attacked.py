@@ -69,7 +69,8 @@ async def test_homes_that_answer_ill_are_left_out_of_lists_and_named(
     config: Config, fresh_databases: Any, cluster: Cluster, tmp_path: Path
 ) -> None:
     answering = {
-        "asia": ill.hangs, "mars": ill.drips, "venus": ill.babbles, "luna": ill.floods, "nova": ill.breaks, "sol": ill.leads_on,
+        "asia": ill.hangs, "mars": ill.drips, "venus": ill.babbles, "vega": ill.garbles, "luna": ill.floods, "nova": ill.breaks,
+        "sol": ill.leads_on,
     }  # fmt: skip
     databases = await fresh_databases(2)
     async with _among(config, databases, cluster, tmp_path, **answering) as (eu, _, __):
@@ -80,7 +81,7 @@ async def test_homes_that_answer_ill_are_left_out_of_lists_and_named(
             assert said.headers["tidings-homes-away"] == ", ".join(sorted(answering))
         assert [one["id"] for one in answers[0].json()] == ["default"]
         await _sign_in(eu, eu.key)
-        for name in ("venus", "luna", "nova", "sol"):  # what it says of where browsers find it
+        for name in ("venus", "vega", "luna", "nova", "sol"):  # what it says of where browsers find it
             group = group_of(name, "far", fleet_of(("eu", "us", *answering)))
             led = await eu.http.get("/webhooks", params={"group": group}, headers=HTML)
             assert (led.status_code, f"home {name}, which does not answer" in led.text) == (503, True), led.text
@@ -101,6 +102,20 @@ async def test_a_key_is_found_though_another_home_hangs(
         strange = write_key(uuid4(), bytes(24))
         said = await eu.call("GET", "/api/v1/diagnosis", key=strange)
         assert (said.status_code, said.json()["home"]) == (503, "asia"), "it may be there"
+
+
+@pytest.mark.parametrize("answering", [ill.babbles, ill.garbles, ill.nests])
+async def test_a_key_is_found_though_another_home_answers_what_nobody_reads(
+    config: Config, fresh_databases: Any, cluster: Cluster, tmp_path: Path, answering: ill.Answering
+) -> None:
+    databases = await fresh_databases(2)
+    async with _among(config, databases, cluster, tmp_path, asia=answering) as (eu, us, others):
+        key = await _make_key(us)
+        assert (await eu.call("GET", "/api/v1/diagnosis", key=key)).status_code == 200
+        strange = write_key(uuid4(), bytes(24))
+        said = await eu.call("GET", "/api/v1/diagnosis", key=strange)
+        assert (said.status_code, said.json().get("home")) == (503, "asia"), said.text
+        assert len(others["asia"].heads) >= 2, "it was asked for both"
 
 
 async def test_a_home_that_hangs_keeps_no_key_of_another_from_being_found(
