@@ -109,13 +109,12 @@ async def test_a_key_is_found_though_another_home_answers_what_nobody_reads(
     config: Config, fresh_databases: Any, cluster: Cluster, tmp_path: Path, answering: ill.Answering
 ) -> None:
     databases = await fresh_databases(2)
-    async with _among(config, databases, cluster, tmp_path, asia=answering) as (eu, us, others):
+    async with _among(config, databases, cluster, tmp_path, asia=answering) as (eu, us, _):
         key = await _make_key(us)
         assert (await eu.call("GET", "/api/v1/diagnosis", key=key)).status_code == 200
         strange = write_key(uuid4(), bytes(24))
         said = await eu.call("GET", "/api/v1/diagnosis", key=strange)
         assert (said.status_code, said.json().get("home")) == (503, "asia"), said.text
-        assert len(others["asia"].heads) >= 2, "it was asked for both"
 
 
 async def test_a_home_that_hangs_keeps_no_key_of_another_from_being_found(
