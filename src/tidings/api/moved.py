@@ -11,7 +11,7 @@ from typing import Any, Final
 from tidings.api.http.access import ACTING
 from tidings.api.http.errors import Refusal, refusal, refusal_of_fault
 from tidings.api.http.sending import send_json
-from tidings.core.homes import place_of
+from tidings.core.homes import moved_to, place_of
 from tidings.operations import groups
 from tidings.operations.services import Services
 
@@ -95,4 +95,4 @@ class _Answer:
             home = await groups.left_for(self._services, group_id)
         except Exception as error:  # noqa: BLE001 - logged and answered as the framework does
             return refusal_of_fault(self._scope["method"], self._scope["path"], error)
-        return None if home is None else refusal(groups.moved_to(group_id, home))
+        return None if home is None else refusal(moved_to(group_id, home))
