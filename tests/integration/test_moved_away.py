@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
+import httpx
 import msgspec
 import pytest
 
@@ -15,6 +17,7 @@ from tests.support.moves import KilledError, Life
 from tests.support.stream import Cluster
 from tidings.config import Config
 from tidings.fleet import move_group
+from tidings.store import moving
 
 pytest_plugins = ("tests.support.fleet_fixtures",)
 
@@ -108,6 +111,37 @@ async def test_a_home_that_a_group_has_left_says_so_whatever_is_asked_and_shows_
     listed = (await eu.call("GET", "/api/v1/groups")).json()
     assert [one["home"] for one in listed if one["id"] == ACME] == ["us"]
     assert (await us.call("GET", f"/api/v1/webhooks/{hook}", group=ACME)).status_code == 200
+
+
+async def test_a_group_that_is_leaving_is_shown_and_not_changed_by_calls_or_forms(homes: Homes) -> None:
+    eu, _ = homes
+    hook = await furnished(eu)
+    assert (await eu.call("PATCH", f"/api/v1/webhooks/{hook}", group=ACME, json={"name": "orders"})).status_code == 200
+    await sign_in(eu)
+    page = await eu.http.get(f"/webhooks/{hook}?group={ACME}", headers=HTML)
+    token = re.search(r'name="csrf" value="([^"]+)"', page.text)
+    assert token is not None
+
+    async def deleted() -> httpx.Response:
+        form = {"csrf": token[1], "name": "orders"}
+        return await eu.http.post(f"/webhooks/{hook}/delete", data=form, headers=HTML | {"Origin": eu.url})
+
+    connection = await asyncpg.connect(eu.config.database_url)
+    try:
+        await moving.begin(connection, ACME, "us")
+        async with connection.transaction():
+            await connection.execute("select pg_advisory_xact_lock(7413205, hashtext($1))", ACME)  # as a move does
+            refused = await deleted()
+            assert (refused.status_code, "is being moved to another home" in refused.text) == (503, True), refused.text
+            late = await eu.call("PATCH", f"/api/v1/webhooks/{hook}", group=ACME, json={"name": "late"})
+            assert (late.status_code, late.json()["code"]) == (503, "BUSY"), late.text
+            assert (await eu.call("GET", f"/api/v1/webhooks/{hook}", group=ACME)).status_code == 200
+            assert (await eu.http.get(f"/webhooks/{hook}", headers=HTML)).status_code == 200
+        await moving.end(connection, ACME)
+    finally:
+        await connection.close()
+    assert (await deleted()).status_code == 303, "once it stays after all"
+    assert (await eu.call("GET", f"/api/v1/webhooks/{hook}", group=ACME)).status_code == 404
 
 
 async def test_whoever_reads_while_a_group_moves_reads_all_of_it_or_is_told_to_try_again(homes: Homes) -> None:
