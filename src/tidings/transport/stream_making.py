@@ -118,10 +118,8 @@ async def take_away(way: Stream, home: str) -> bool:
         StreamAwayError: The stream did not answer.
     """
     async with told():
-        with suppress(NotFoundError):
-            given = await way.jetstream.consumer_info(stream_of(home), CONSUMER)
-            if given.num_pending or given.num_ack_pending:
-                return False
+        if await _has_flights(way, home):
+            return False
         bucket = await way.jetstream.key_value(BUCKET)
         for key in (WISHES, HOMES, AHEAD):
             await bucket.delete(f"{key}.{home}")
@@ -132,6 +130,16 @@ async def take_away(way: Stream, home: str) -> bool:
         with suppress(NotFoundError):
             await way.jetstream.delete_stream(stream_of(home))  # last: whoever was broken off before goes on by it
     return True
+
+
+async def _has_flights(way: Stream, home: str) -> bool:
+    """Whether there are flights in the stream of a home that may not be landed."""
+    with suppress(NotFoundError):
+        given = await way.jetstream.consumer_info(stream_of(home), CONSUMER)
+        return bool(given.num_pending or given.num_ack_pending)
+    with suppress(NotFoundError):  # who gives them out is gone, by the tools of NATS, and with it what was landed
+        return bool((await way.jetstream.stream_info(stream_of(home))).state.messages)
+    return False
 
 
 def _check_homes(servers: str, there: Fleet | None, fleet: Fleet) -> None:
