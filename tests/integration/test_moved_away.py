@@ -15,8 +15,12 @@ from tests.support.across import Home, group_of, two_homes
 from tests.support.engine import eventually
 from tests.support.moves import KilledError, Life
 from tests.support.stream import Cluster
+from tidings.api.http.access import ACTING
+from tidings.api.moved import MovedAway
+from tidings.app import opened
 from tidings.config import Config
 from tidings.fleet import move_group
+from tidings.operations.services import Services
 from tidings.store import moving
 
 pytest_plugins = ("tests.support.fleet_fixtures",)
@@ -24,6 +28,7 @@ pytest_plugins = ("tests.support.fleet_fixtures",)
 Homes = tuple[Home, Home]
 ACME = group_of("eu", "acme")
 HTML = {"Accept": "text/html"}
+MANY = 9  # parts of an answer that comes to no end by itself
 
 
 @pytest.fixture
@@ -111,6 +116,45 @@ async def test_a_home_that_a_group_has_left_says_so_whatever_is_asked_and_shows_
     listed = (await eu.call("GET", "/api/v1/groups")).json()
     assert [one["home"] for one in listed if one["id"] == ACME] == ["us"]
     assert (await us.call("GET", f"/api/v1/webhooks/{hook}", group=ACME)).status_code == 200
+
+
+async def test_what_is_found_of_a_group_that_leaves_meanwhile_is_exchanged_and_what_was_done_is_not(homes: Homes) -> None:
+    """Whoever was let in before it left: the answers of an application that knows nothing of it."""
+    eu, _ = homes
+    await furnished(eu)
+    await left(homes)
+    asked = [
+        ("GET", 200, 503), ("HEAD", 200, 503), ("DELETE", 404, 503), ("PATCH", 422, 503), ("GET", 401, 401), ("POST", 429, 429),
+        ("POST", 201, 201), ("DELETE", 204, 204), ("GET", 500, 500),
+    ]  # fmt: skip
+    async with opened(eu.config, is_to_change=False) as services:
+        for method, status, answered in asked:
+            is_as_it_was = status == answered
+            assert await told_by(services, method, status) == (answered, MANY if is_as_it_was else 1), (method, status)
+
+
+async def told_by(services: Services, method: str, status: int) -> tuple[int, int]:
+    """Return how an answer to a call about the group begins, and how many parts it has until it is ended."""
+    told: list[dict[str, Any]] = []
+    parts = 0
+
+    async def app(scope: dict[str, Any], _: Any, send: Any) -> None:
+        scope[ACTING].for_group(ACME)
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        nonlocal parts
+        while parts < MANY:
+            parts += 1
+            await send({"type": "http.response.body", "body": b"x", "more_body": True})
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        told.append(message)
+
+    scope = {"type": "http", "method": method, "path": "/api/v1/webhooks"}
+    await MovedAway(app, services)(scope, receive, send)
+    return told[0]["status"], parts
 
 
 async def test_a_group_that_is_leaving_is_shown_and_not_changed_by_calls_or_forms(homes: Homes) -> None:
