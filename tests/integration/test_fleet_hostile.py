@@ -67,6 +67,8 @@ HEADS = {
     "a status of its own": (b"", b"Status: 404"),
     "a status that is an error": (b"", b"Status: 503"),
     "a heartbeat": (b"", b"Status: 100"),
+    "a status where servers write it": (b" 404 No Messages",),
+    "an end where servers write it": (b" 503",),
     "names and values of no alphabet": (b" \xff\xff\xff", b"\xff\xfe: \xff", b"no colon", b": empty"),
 }
 
@@ -121,6 +123,7 @@ async def is_landed(way: Stream) -> bool:
 
 SAID = {
     "an error": (b"", b"Status: 500", b"Description: mine"),
+    "a status where servers write it": (b" 404 mine",),
     "what servers add": (b"", b"Nats-Sequence: many", b"Nats-Time-Stamp: soon", b"Nats-Subject: $KV.TIDINGS.fleet"),
 }
 
