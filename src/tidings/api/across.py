@@ -205,7 +205,7 @@ class AcrossHomes:
         if voucher is None:
             error = ForbiddenError(
                 "What homes tell each other is taken from the homes of this fleet alone. A home of it: give both the same "
-                "TIDINGS_HOMES_KEY, and clocks that agree."
+                "TIDINGS_HOMES_KEY, clocks that agree, and one version of Tidings."
             )
             await send_json(send, *refusal(error), [(REFUSED.encode(), b"1")])
             return None
