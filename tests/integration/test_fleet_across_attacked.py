@@ -4,11 +4,13 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from tests.support import ill_homes as ill
@@ -19,9 +21,10 @@ from tests.support.process import run_cli
 from tests.support.stream import Cluster
 from tidings.api.across import BODY_INTERVAL, MAX_NAMING
 from tidings.config import Config
-from tidings.core.api_key import write_key
+from tidings.core.api_key import ApiKey, hash_of, id_of, id_text, write_key
 from tidings.core.fleet import fleet_of
-from tidings.operations.foreign_keys import ANSWER_SECONDS, FOR_SHUT
+from tidings.core.scopes import Scope
+from tidings.operations.foreign_keys import ANSWER_SECONDS, FOR_SHUT, Told
 
 pytest_plugins = ("tests.support.fleet_fixtures",)
 
@@ -69,7 +72,8 @@ async def test_homes_that_answer_ill_are_left_out_of_lists_and_named(
     config: Config, fresh_databases: Any, cluster: Cluster, tmp_path: Path
 ) -> None:
     answering = {
-        "asia": ill.hangs, "mars": ill.drips, "venus": ill.babbles, "luna": ill.floods, "nova": ill.breaks, "sol": ill.leads_on,
+        "asia": ill.hangs, "mars": ill.drips, "venus": ill.babbles, "vega": ill.garbles, "luna": ill.floods, "nova": ill.breaks,
+        "sol": ill.leads_on,
     }  # fmt: skip
     databases = await fresh_databases(2)
     async with _among(config, databases, cluster, tmp_path, **answering) as (eu, _, __):
@@ -80,7 +84,7 @@ async def test_homes_that_answer_ill_are_left_out_of_lists_and_named(
             assert said.headers["tidings-homes-away"] == ", ".join(sorted(answering))
         assert [one["id"] for one in answers[0].json()] == ["default"]
         await _sign_in(eu, eu.key)
-        for name in ("venus", "luna", "nova", "sol"):  # what it says of where browsers find it
+        for name in ("venus", "vega", "luna", "nova", "sol"):  # what it says of where browsers find it
             group = group_of(name, "far", fleet_of(("eu", "us", *answering)))
             led = await eu.http.get("/webhooks", params={"group": group}, headers=HTML)
             assert (led.status_code, f"home {name}, which does not answer" in led.text) == (503, True), led.text
@@ -101,6 +105,38 @@ async def test_a_key_is_found_though_another_home_hangs(
         strange = write_key(uuid4(), bytes(24))
         said = await eu.call("GET", "/api/v1/diagnosis", key=strange)
         assert (said.status_code, said.json()["home"]) == (503, "asia"), "it may be there"
+
+
+async def test_a_key_for_a_group_is_what_the_home_of_the_group_says_of_it(
+    config: Config, fresh_databases: Any, cluster: Cluster, tmp_path: Path
+) -> None:
+    """Another may have it too, as it was once: in a copy of a database, or of before the group moved."""
+    group = group_of("us", fleet=fleet_of(("eu", "us", "asia")))
+    databases = await fresh_databases(2)
+    async with _among(config, databases, cluster, tmp_path, asia=ill.knows_no_key) as (eu, us, others):
+        assert (await us.call("POST", "/api/v1/groups", json={"id": group})).status_code == 201
+        key = await _make_key(us, scopes=["events:read"], bound_to=group)
+        text = id_text(key)
+        assert text is not None
+        as_it_was = ApiKey(id_of(text) or uuid4(), "wide", group, (Scope.ADMIN,), hash_of(key), datetime.now(UTC))
+        others["asia"].answering = ill.says(msgspec.json.encode(Told("fits", msgspec.to_builtins(as_it_was))))
+        hook = {"url": "https://example.com/hook", "events": ["order.*"]}
+        made = await eu.call("POST", "/api/v1/webhooks", key=key, group=group, json=hook)
+        assert (made.status_code, made.json()["code"]) == (403, "FORBIDDEN"), made.text
+        assert (await eu.call("GET", "/api/v1/events", key=key, group=group)).status_code == 200
+
+
+@pytest.mark.parametrize("answering", [ill.babbles, ill.garbles, ill.nests])
+async def test_a_key_is_found_though_another_home_answers_what_nobody_reads(
+    config: Config, fresh_databases: Any, cluster: Cluster, tmp_path: Path, answering: ill.Answering
+) -> None:
+    databases = await fresh_databases(2)
+    async with _among(config, databases, cluster, tmp_path, asia=answering) as (eu, us, _):
+        key = await _make_key(us)
+        assert (await eu.call("GET", "/api/v1/diagnosis", key=key)).status_code == 200
+        strange = write_key(uuid4(), bytes(24))
+        said = await eu.call("GET", "/api/v1/diagnosis", key=strange)
+        assert (said.status_code, said.json().get("home")) == (503, "asia"), said.text
 
 
 async def test_a_home_that_hangs_keeps_no_key_of_another_from_being_found(

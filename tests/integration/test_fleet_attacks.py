@@ -25,6 +25,8 @@ from tidings.core.fleet import fleet_of
 from tidings.operations import set_aside
 from tidings.transport import stream
 from tidings.transport.stream import Stream, inbox_of
+from tidings.transport.stream_bucket import BUCKET
+from tidings.transport.stream_bucket import FLEET as DIRECTORY
 from tidings.transport.stream_flights import stream_of
 from tidings.transport.stream_making import make
 from tidings.transport.stream_standing import standing
@@ -312,6 +314,17 @@ async def test_servers_with_too_little_room_are_one_sentence_and_nothing_is_left
         with pytest.raises(StartupError, match=r"room|insufficient"):
             await make(way, fleet_of(("eu", "us")), replicas=1, most_bytes=1_500_000)
         assert await way.jetstream.streams_info() == []
+
+
+async def test_where_a_fleet_is_that_nobody_can_read_nothing_is_made(cluster: Cluster) -> None:
+    async with stream.opened(cluster.url, credentials=None, ca_file=None) as way:
+        await make(way, FLEET, replicas=1, most_bytes=1_000_000)
+        before = {one.config.name for one in await way.jetstream.streams_info()}
+        bucket = await way.jetstream.key_value(BUCKET)
+        await bucket.put(DIRECTORY, b'{"homes":["here"],"a word of a later version":7}')
+        with pytest.raises(StartupError, match=r"cannot be read: .*\. Run one version"):
+            await make(way, fleet_of((*FLEET.homes, "more")), replicas=1, most_bytes=1_000_000)
+        assert {one.config.name for one in await way.jetstream.streams_info()} == before
 
 
 async def test_servers_that_are_too_old_are_one_sentence() -> None:

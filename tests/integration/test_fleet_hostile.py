@@ -1,6 +1,7 @@
 """Members with a login of their own who send what nobody should: no other is kept from its work by it."""
 
 import asyncio
+import json
 import resource
 from datetime import UTC, datetime
 from typing import Any
@@ -13,9 +14,11 @@ from tests.support.engine import Engine, eventually
 from tests.support.fleet import FLEET
 from tests.support.limits import PATIENCE
 from tests.support.stream import Cluster
+from tidings.cli.fleet import run_status
+from tidings.clock import machine_time
 from tidings.core import cargo
 from tidings.core.event import Event, event_id
-from tidings.core.pressure import Report
+from tidings.core.pressure import Report, Waits, Why
 from tidings.operations import set_aside
 from tidings.store import relay
 from tidings.transport.stream import Stream
@@ -65,6 +68,8 @@ HEADS = {
     "a status of its own": (b"", b"Status: 404"),
     "a status that is an error": (b"", b"Status: 503"),
     "a heartbeat": (b"", b"Status: 100"),
+    "a status where servers write it": (b" 404 No Messages",),
+    "an end where servers write it": (b" 503",),
     "names and values of no alphabet": (b" \xff\xff\xff", b"\xff\xfe: \xff", b"no colon", b": empty"),
 }
 
@@ -119,6 +124,7 @@ async def is_landed(way: Stream) -> bool:
 
 SAID = {
     "an error": (b"", b"Status: 500", b"Description: mine"),
+    "a status where servers write it": (b" 404 mine",),
     "what servers add": (b"", b"Nats-Sequence: many", b"Nats-Time-Stamp: soon", b"Nats-Subject: $KV.TIDINGS.fleet"),
 }
 
@@ -133,6 +139,22 @@ async def test_whatever_a_source_says_of_itself_the_others_are_seen(
     await put(cluster, "$KV.TIDINGS.sources.hostile", head(*SAID[hostile]), data)
     seen = await look(way, ["here"], NOW)
     assert seen.sources == {"shop": good, "hostile": None}
+
+
+async def test_what_a_source_says_of_itself_is_shown_and_obeyed_by_no_terminal(
+    home: Engine, way: Stream, cluster: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = msgspec.structs.replace(home.services.config, stream=cluster.url)
+    name = "\x1b]0;mine\x07\x9b2J"
+    await way.bucket.report("shop", Report(machine_time(), 0, 0.0, False, [], [Waits(name, 1, 1, 1, 1.0, Why.FULL)]))
+    assert await asyncio.to_thread(run_status, config, watch=None, as_json=False) == 1
+    shown = capsys.readouterr().out
+    assert "2J: 1 flights" in shown
+    assert all(character.isprintable() or character == "\n" for character in shown), ascii(shown)
+    await asyncio.to_thread(run_status, config, watch=None, as_json=True)
+    shown = capsys.readouterr().out
+    assert all(character.isprintable() or character == "\n" for character in shown), ascii(shown)
+    assert json.loads(shown)["sources"]["shop"]["waits"][0]["home"] == name
 
 
 async def test_who_may_write_one_key_does_not_take_the_others_away_with_it(way: Stream, cluster: Cluster) -> None:

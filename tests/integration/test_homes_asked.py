@@ -65,6 +65,15 @@ async def _ask(
         return await answer.whole()
 
 
+@pytest.mark.parametrize(("method", "times"), [("GET", 2), ("HEAD", 2), ("POST", 1), ("PATCH", 1), ("DELETE", 1)])
+async def test_what_may_have_been_done_is_asked_for_once(method: str, times: int) -> None:
+    async with _server(b"") as (address, heads), _homes(address) as homes:
+        with pytest.raises(HomeAwayError, match="what was asked for may have been done"):
+            async with homes.asked("us", method, b"/api/v1/events", [], of="acme"):
+                pass
+        assert len(heads) == times
+
+
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 
 

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
+import httpx
 import msgspec
 import pytest
 
@@ -13,14 +15,20 @@ from tests.support.across import Home, group_of, two_homes
 from tests.support.engine import eventually
 from tests.support.moves import KilledError, Life
 from tests.support.stream import Cluster
+from tidings.api.http.access import ACTING
+from tidings.api.moved import MovedAway
+from tidings.app import opened
 from tidings.config import Config
 from tidings.fleet import move_group
+from tidings.operations.services import Services
+from tidings.store import moving
 
 pytest_plugins = ("tests.support.fleet_fixtures",)
 
 Homes = tuple[Home, Home]
 ACME = group_of("eu", "acme")
 HTML = {"Accept": "text/html"}
+MANY = 9  # parts of an answer that comes to no end by itself
 
 
 @pytest.fixture
@@ -108,6 +116,76 @@ async def test_a_home_that_a_group_has_left_says_so_whatever_is_asked_and_shows_
     listed = (await eu.call("GET", "/api/v1/groups")).json()
     assert [one["home"] for one in listed if one["id"] == ACME] == ["us"]
     assert (await us.call("GET", f"/api/v1/webhooks/{hook}", group=ACME)).status_code == 200
+
+
+async def test_what_is_found_of_a_group_that_leaves_meanwhile_is_exchanged_and_what_was_done_is_not(homes: Homes) -> None:
+    """Whoever was let in before it left: the answers of an application that knows nothing of it."""
+    eu, _ = homes
+    await furnished(eu)
+    await left(homes)
+    asked = [
+        ("GET", 200, 503), ("HEAD", 200, 503), ("DELETE", 404, 503), ("PATCH", 422, 503), ("GET", 401, 401), ("POST", 429, 429),
+        ("POST", 201, 201), ("DELETE", 204, 204), ("GET", 500, 500),
+    ]  # fmt: skip
+    async with opened(eu.config, is_to_change=False) as services:
+        for method, status, answered in asked:
+            is_as_it_was = status == answered
+            assert await told_by(services, method, status) == (answered, MANY if is_as_it_was else 1), (method, status)
+
+
+async def told_by(services: Services, method: str, status: int) -> tuple[int, int]:
+    """Return how an answer to a call about the group begins, and how many parts it has until it is ended."""
+    told: list[dict[str, Any]] = []
+    parts = 0
+
+    async def app(scope: dict[str, Any], _: Any, send: Any) -> None:
+        scope[ACTING].for_group(ACME)
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        nonlocal parts
+        while parts < MANY:
+            parts += 1
+            await send({"type": "http.response.body", "body": b"x", "more_body": True})
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        told.append(message)
+
+    scope = {"type": "http", "method": method, "path": "/api/v1/webhooks"}
+    await MovedAway(app, services)(scope, receive, send)
+    return told[0]["status"], parts
+
+
+async def test_a_group_that_is_leaving_is_shown_and_not_changed_by_calls_or_forms(homes: Homes) -> None:
+    eu, _ = homes
+    hook = await furnished(eu)
+    assert (await eu.call("PATCH", f"/api/v1/webhooks/{hook}", group=ACME, json={"name": "orders"})).status_code == 200
+    await sign_in(eu)
+    page = await eu.http.get(f"/webhooks/{hook}?group={ACME}", headers=HTML)
+    token = re.search(r'name="csrf" value="([^"]+)"', page.text)
+    assert token is not None
+
+    async def deleted() -> httpx.Response:
+        form = {"csrf": token[1], "name": "orders"}
+        return await eu.http.post(f"/webhooks/{hook}/delete", data=form, headers=HTML | {"Origin": eu.url})
+
+    connection = await asyncpg.connect(eu.config.database_url)
+    try:
+        await moving.begin(connection, ACME, "us")
+        async with connection.transaction():
+            await connection.execute("select pg_advisory_xact_lock(7413205, hashtext($1))", ACME)  # as a move does
+            refused = await deleted()
+            assert (refused.status_code, "is being moved to another home" in refused.text) == (503, True), refused.text
+            late = await eu.call("PATCH", f"/api/v1/webhooks/{hook}", group=ACME, json={"name": "late"})
+            assert (late.status_code, late.json()["code"]) == (503, "BUSY"), late.text
+            assert (await eu.call("GET", f"/api/v1/webhooks/{hook}", group=ACME)).status_code == 200
+            assert (await eu.http.get(f"/webhooks/{hook}", headers=HTML)).status_code == 200
+        await moving.end(connection, ACME)
+    finally:
+        await connection.close()
+    assert (await deleted()).status_code == 303, "once it stays after all"
+    assert (await eu.call("GET", f"/api/v1/webhooks/{hook}", group=ACME)).status_code == 404
 
 
 async def test_whoever_reads_while_a_group_moves_reads_all_of_it_or_is_told_to_try_again(homes: Homes) -> None:

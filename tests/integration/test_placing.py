@@ -1,6 +1,8 @@
 """Groups that live at other homes than their names lead to: what comes for them travels on, once, in order, never in circles."""
 
+import asyncio
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -14,7 +16,7 @@ from tests.support.receiver import Receiver
 from tests.support.stream import Cluster
 from tidings.core.errors import StartupError
 from tidings.core.event import Event
-from tidings.core.fleet import with_groups
+from tidings.core.fleet import Fleet, parking, with_groups
 from tidings.fleet import leave_as_home, make_stream
 from tidings.fleet_homes import place, remove_home, spread_names
 from tidings.store import moving, placing
@@ -24,6 +26,14 @@ from tidings.worker.placing import CurrentPlacing, ElsewhereError, Follower
 from tidings.worker.rows import Elsewhere
 
 pytest_plugins = ("tests.support.fleet_fixtures", "tests.support.home_fixtures")
+
+
+async def test_of_those_who_change_the_directory_at_once_none_undoes_what_another_did(fleet_stream: Stream) -> None:
+    def changed(number: int) -> Callable[[Fleet], Fleet]:
+        return lambda fleet: parking(fleet, f"group-{number}", 1, is_parked=True)
+
+    await asyncio.gather(*(fleet_stream.bucket.change(changed(number)) for number in range(8)))
+    assert (await fleet_stream.bucket.fleet()).parked == tuple(f"group-{number}" for number in range(8))
 
 
 async def test_what_is_committed_at_the_wrong_home_is_delivered_from_the_right_one_in_order(

@@ -30,7 +30,7 @@ from tidings.fleet_watch import status
 from tidings.transport import stream
 from tidings.transport.stream import Stream, StreamAwayError, inbox_of
 from tidings.transport.stream_ahead import MAX_BYTES, MAX_MESSAGES, AheadStream, ahead_config, ahead_of
-from tidings.transport.stream_flights import stream_of
+from tidings.transport.stream_flights import CONSUMER, stream_of
 from tidings.transport.stream_making import make, take_away
 
 pytest_plugins = ("tests.support.fleet_fixtures",)
@@ -385,6 +385,15 @@ async def test_it_is_taken_away_with_its_home_and_a_home_of_that_name_begins_ane
     await make(way, Fleet(("here",)), replicas=1, most_bytes=10_000_000)
     assert await ahead.numbers() == {}
     assert await ahead.change(b"x", 0)
+
+
+async def test_flights_stay_where_nobody_knows_any_more_which_were_landed(way: Stream) -> None:
+    await way.flights.send("here", "shop", uuid4(), b"x")
+    await way.jetstream.delete_consumer(stream_of("here"), CONSUMER)
+    assert not await take_away(way, "here")
+    assert await way.flights.last("here") == 1
+    await way.flights.forget("here", 1)
+    assert await take_away(way, "here")
 
 
 async def test_what_is_left_of_a_home_whose_first_stream_is_gone_is_taken_away(way: Stream) -> None:

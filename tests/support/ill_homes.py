@@ -32,6 +32,16 @@ async def babbles(_: bytes, __: asyncio.StreamReader, writer: asyncio.StreamWrit
     say(writer, b'<html>[{"id": 7}]')
 
 
+async def garbles(head: bytes, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """It answers 200 with what is no text, in the shape that is asked for: a list, or what a home says of a key or itself."""
+    say(writer, b'{"state": "\xff", "home": "\xff"}' if head.startswith(b"POST") else b'[{"id": "\xff", "who": "\xff"}]')
+
+
+async def nests(_: bytes, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """It answers 200 with what is nested more deeply than anybody reads."""
+    say(writer, b'{"state": "fits", "key": {"a": ' + b"[" * 20_000 + b"]" * 20_000 + b"}}")
+
+
 async def floods(_: bytes, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """It answers more than anybody reads."""
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % FLOOD_BYTES)
@@ -60,6 +70,15 @@ async def knows_no_key(_: bytes, __: asyncio.StreamReader, writer: asyncio.Strea
 async def says_wrong(_: bytes, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """It has each key that it is asked for, and another secret of it."""
     say(writer, b'{"state": "wrong"}')
+
+
+def says(body: bytes) -> Answering:
+    """Return how a home answers 200 with a body, whatever it is asked."""
+
+    async def answering(_: bytes, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        say(writer, body)
+
+    return answering
 
 
 def say(writer: asyncio.StreamWriter, body: bytes) -> None:

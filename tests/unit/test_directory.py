@@ -1,5 +1,6 @@
 """Where groups of a fleet live, and what changes of its directory do to them: nothing, but to those that they name."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,6 +91,14 @@ def test_groups_are_parked_and_let_go_some_at_a_time() -> None:
     with pytest.raises(StartupError, match="are being moved"):
         parking(fleet, "one more", 1, is_parked=True)
     assert "g3" not in parking(fleet, "g3", 1, is_parked=False).parked
+
+
+def test_a_directory_is_written_as_members_of_all_versions_read_it() -> None:
+    """None of its words may change: members refuse one that they do not know, and have no other directory."""
+    written = b'{"homes":["a","b"],"version":7,"open_homes":["a"],"moved":{"acme":"b"},"held":["umbrella"]}'
+    fleet = Fleet(("a", "b"), 7, ("a",), {"acme": "b"}, ("umbrella",))
+    assert msgspec.json.decode(written, type=Fleet) == fleet
+    assert msgspec.json.encode(fleet) == written
 
 
 def test_a_version_is_never_less_than_before_even_where_clocks_go_back() -> None:

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidings.api.http.access import group_named
 from tidings.cli.lazy import PLACES
 from tidings.cli.main import cli
 from tidings.cli.psql import without_password
@@ -29,6 +30,7 @@ from tidings.cli.remote.meanings import MEANINGS, meaning
 from tidings.cli.remote.options import asked, instant
 from tidings.cli.remote.profiles import Book, Kept, name_for
 from tidings.cli.remote.recover import stopped
+from tidings.cli.remote.server import Server
 from tidings.cli.remote.things import THINGS
 from tidings.core.delivery import State
 from tidings.core.notice import PLATFORMS
@@ -43,6 +45,16 @@ HOSTILE = "\x1b]0;title\x07\x1b[2J\u202egpj.exe\u2066\u200b\ufeff\x9b31m\r\nend\
 
 def is_inert(text: str) -> bool:
     return all(sign == "\n" or (unicodedata.category(sign)[0] != "C" and sign not in "\u2028\u2029") for sign in text)
+
+
+@pytest.mark.parametrize("name", ["acme", "café", "50%25", "a b"])
+def test_a_group_and_a_home_are_named_to_a_server_whatever_they_are_called(name: str) -> None:
+    server = Server("http://localhost:1", "k", name, name)
+    try:
+        assert group_named(server.headers["X-Tidings-Group"]) == name
+        assert group_named(server.headers["X-Tidings-Home"]) == name
+    finally:
+        server.close()
 
 
 def test_the_first_page_imports_nothing_that_takes_long() -> None:

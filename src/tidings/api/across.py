@@ -16,7 +16,8 @@ from uuid import UUID
 import msgspec
 
 from tidings.api.http.access import GROUP_HEADER, HOME_HEADER, VOUCHED, group_named, key_in, refuse_in_query
-from tidings.api.http.errors import Refusal, refusal, refusal_of_fault
+from tidings.api.http.errors import refusal, refusal_of_fault
+from tidings.api.http.sending import send_json
 from tidings.core.api_key import ApiKey, check_group, text_of_id
 from tidings.core.errors import BodyTooLargeError, ForbiddenError, HomesDisagreeError, NotFoundError, TidingsError
 from tidings.core.event import DEFAULT_GROUP
@@ -85,10 +86,10 @@ class AcrossHomes:
         except _GoneError:
             return
         except TidingsError as error:
-            await _send(send, refusal(error))
+            await send_json(send, *refusal(error))
             return
         except Exception as error:  # noqa: BLE001 - logged and answered as the framework does
-            await _send(send, refusal_of_fault(method, path, error))
+            await send_json(send, *refusal_of_fault(method, path, error))
             return
         await self._app(handed or scope, way.receive, send)
 
@@ -204,9 +205,9 @@ class AcrossHomes:
         if voucher is None:
             error = ForbiddenError(
                 "What homes tell each other is taken from the homes of this fleet alone. A home of it: give both the same "
-                "TIDINGS_HOMES_KEY, and clocks that agree."
+                "TIDINGS_HOMES_KEY, clocks that agree, and one version of Tidings."
             )
-            await _send(send, refusal(error), (REFUSED.encode(), b"1"))
+            await send_json(send, *refusal(error), [(REFUSED.encode(), b"1")])
             return None
         if voucher.key is None:
             await self._answer_question(scope["path"], voucher, receive, send)
@@ -232,7 +233,7 @@ class AcrossHomes:
             said = About(self._across.home, self._services.config.public_url)
         else:
             raise NotFoundError(f"Homes ask nothing at {path[:100]}.")
-        await _send(send, Refusal(200, said, {}))
+        await send_json(send, 200, said, {})
 
 
 class _Way(msgspec.Struct, frozen=True):
@@ -346,11 +347,3 @@ def _target(scope: Message) -> bytes:
 
 _BEGINS_API: Final = re.compile("/+api/")  # the framework takes several slashes for one
 _ASCII: Final = "".join(map(chr, range(0x21, 0x7F)))
-
-
-async def _send(send: Send, answer: Refusal, *more: tuple[bytes, bytes]) -> None:
-    text = msgspec.json.encode(answer.body)
-    headers = {"content-type": "application/json", "content-length": str(len(text))} | answer.headers
-    lines = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": answer.status, "headers": [*lines, *more]})
-    await send({"type": "http.response.body", "body": text, "more_body": False})

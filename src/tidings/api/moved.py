@@ -8,11 +8,10 @@ done before it left is done, and answered so. The door stands before the framewo
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-import msgspec
-
 from tidings.api.http.access import ACTING
 from tidings.api.http.errors import Refusal, refusal, refusal_of_fault
-from tidings.core.homes import place_of
+from tidings.api.http.sending import send_json
+from tidings.core.homes import moved_to, place_of
 from tidings.operations import groups
 from tidings.operations.services import Services
 
@@ -81,7 +80,7 @@ class _Answer:
             refused = await self._refusal()
             if refused is not None:
                 self.is_refused = True
-                await _tell(self._send, refused)
+                await send_json(self._send, *refused)
                 return
         await self._send(message)
 
@@ -96,12 +95,4 @@ class _Answer:
             home = await groups.left_for(self._services, group_id)
         except Exception as error:  # noqa: BLE001 - logged and answered as the framework does
             return refusal_of_fault(self._scope["method"], self._scope["path"], error)
-        return None if home is None else refusal(groups.moved_to(group_id, home))
-
-
-async def _tell(send: Send, answer: Refusal) -> None:
-    text = msgspec.json.encode(answer.body)
-    headers = {"content-type": "application/json", "content-length": str(len(text))} | answer.headers
-    lines = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": answer.status, "headers": lines})
-    await send({"type": "http.response.body", "body": text, "more_body": False})
+        return None if home is None else refusal(moved_to(group_id, home))

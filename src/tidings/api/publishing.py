@@ -13,6 +13,7 @@ import msgspec
 from tidings.api.http.access import VOUCHED, key_in, services_for
 from tidings.api.http.errors import Refusal, refusal, refusal_of_fault
 from tidings.api.http.scopes import needed
+from tidings.api.http.sending import send_json
 from tidings.api.routes.events import NewEvent, publish_one
 from tidings.core.api_key import ApiKey, check_scope
 from tidings.core.errors import TidingsError
@@ -30,7 +31,6 @@ MAX_LENGTH_DIGITS = 15  # of Content-Length; Python refuses to read thousands of
 _NEED = needed("POST", PATH)
 
 _decode = msgspec.json.Decoder(NewEvent).decode
-_encode = msgspec.json.Encoder().encode
 
 
 class PublishingFirst:
@@ -119,9 +119,4 @@ def _said_again(body: bytes) -> Receive:
 
 
 async def _send(send: Send, answer: Published | Refusal, left: dict[str, str]) -> None:
-    status, body, more = (202, answer, left) if isinstance(answer, Published) else answer
-    text = _encode(body)
-    headers = {"content-type": "application/json", "content-length": str(len(text))} | more
-    lines = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": status, "headers": lines})
-    await send({"type": "http.response.body", "body": text, "more_body": False})
+    await send_json(send, *((202, answer, left) if isinstance(answer, Published) else answer))

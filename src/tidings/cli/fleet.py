@@ -9,6 +9,7 @@ import msgspec
 import uvloop
 
 from tidings.cli.logs import line, set_up_logs
+from tidings.cli.remote.inert import inert, json_text
 from tidings.cli.running import stop_on_signals, tune_gc
 from tidings.clock import machine_time
 from tidings.config import Config
@@ -141,9 +142,10 @@ def run_status(config: Config, *, watch: float | None, as_json: bool) -> int:
         seen = asyncio.run(status(config, machine_time()))
         found = troubles(seen)
         if as_json:
-            click.echo(msgspec.json.encode({**msgspec.to_builtins(seen), "troubles": msgspec.to_builtins(found)}))
+            said = msgspec.json.encode({**msgspec.to_builtins(seen), "troubles": msgspec.to_builtins(found)})
+            click.echo(json_text(said.decode()))
         else:
-            click.echo("\n".join(_told(seen, found)))
+            click.echo("\n".join(inert(each) for each in _told(seen, found)))  # sources say what they like of themselves
         if watch is None:
             return int(bool(found))
         time.sleep(watch)
@@ -191,7 +193,7 @@ def run_drain(config: Config, homes: Sequence[str], *, seconds: float, as_json: 
 
     def show(left: list[str]) -> None:
         if not as_json:
-            click.echo("\n".join(left))
+            click.echo("\n".join(inert(each) for each in left))
 
     done = asyncio.run(drain(config, homes, machine_time, seconds=seconds, on_waiting=show))
     names = ", ".join(done.homes)

@@ -33,14 +33,15 @@ class Fleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         version: Rises with every change.
         open_homes: The homes that groups' names lead to; empty: all of them.
         moved: The home of each group that is not where its name leads.
-        parked: Groups that are about to move: sources keep what is for them until they have.
+        parked: Groups that are about to move: sources keep what is for them until they have. In what is written down they are
+            `held`, as they were called once: members of that time refuse any other word, and have written that one.
     """
 
     homes: tuple[str, ...]
     version: int = 0
     open_homes: tuple[str, ...] = ()
     moved: dict[str, str] = {}
-    parked: tuple[str, ...] = ()
+    parked: tuple[str, ...] = msgspec.field(default=(), name="held")
 
     def home_of(self, group_id: str) -> str:
         """Return the home of a group."""

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tidings.core.errors import StartupError
+from tidings.core.errors import HomesDisagreeError, StartupError
 from tidings.core.fleet import MAX_HOMES, check_name
 
 SHORTEST_KEY: Final = 32  # characters: nobody finds such a one by trying
@@ -78,6 +78,14 @@ def place_of(method: str, path: str) -> Place | None:
 def waits_for_receiver(method: str, path: str) -> bool:
     """Whether a request is answered when a receiver has answered, whose own time may be five minutes."""
     return method == "POST" and path.strip("/").rpartition("/")[2] in _WAITING_FOR_RECEIVERS
+
+
+def moved_to(group_id: str, home: str) -> HomesDisagreeError:
+    """Return what is said of a group that has moved to another home."""
+    return HomesDisagreeError(
+        f"The group {group_id!r} lives at home {home}: it has moved. Nothing was done; ask that home, or try again in some "
+        "seconds, when this one has heard of it."
+    )
 
 
 def parse_homes(text: str) -> dict[str, str]:

@@ -12,7 +12,8 @@ from tidings.core.api_key import check_group
 from tidings.core.audit import Action, Actor, Sought
 from tidings.core.audit_chain import Break, Head, Kind, Seal
 from tidings.core.differences import difference
-from tidings.core.errors import HomesDisagreeError, InvalidInputError
+from tidings.core.errors import InvalidInputError
+from tidings.core.homes import moved_to
 from tidings.core.pages import Cursor, fingerprint, opened, sealed
 from tidings.operations.services import Services
 from tidings.store import audit, audit_chain, moving
@@ -120,10 +121,7 @@ async def _check_lives_here(services: Services, connection: Connection) -> None:
     async with as_owner(connection):  # of the fleet, and of no group
         home = await moving.left_for(connection, services.group_id)
     if home is not None:
-        raise HomesDisagreeError(
-            f"The group {services.group_id!r} lives at home {home}: it has moved. Nothing was done; ask that home, or "
-            "try again in some seconds, when this one has heard of it."
-        )
+        raise moved_to(services.group_id, home)
 
 
 async def search(

@@ -20,7 +20,7 @@ from tidings.core.pages import fingerprint
 from tidings.core.positions import START, Part, Positions, Together, is_of_all, opened, sealed, together
 from tidings.core.voucher import VouchedKey
 from tidings.operations import audit, groups, set_aside
-from tidings.operations.across import Across
+from tidings.operations.across import UNREAD, Across
 from tidings.operations.groups import Group
 from tidings.operations.services import Services
 from tidings.operations.set_aside import SetAside
@@ -211,7 +211,7 @@ async def _parts(
         for home, (body, next_) in (await asking).items():
             try:
                 found[home] = read(body, next_)
-            except msgspec.MsgspecError as error:
+            except UNREAD as error:
                 logger.warning("home %s answers what cannot be read, and is left out: %s", home, error)
     finally:
         asking.cancel()

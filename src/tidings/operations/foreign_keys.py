@@ -13,6 +13,7 @@ second. A home that hangs has questions of its own to it wait, and nobody else's
 """
 
 import asyncio
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -26,8 +27,10 @@ from tidings.core.api_key import ApiKey, fits, id_of
 from tidings.core.errors import HomeAwayError, HomesDisagreeError, MalformedBodyError, TidingsError
 from tidings.core.homes import KEYS
 from tidings.core.scopes import known_scopes
-from tidings.operations.across import Across
+from tidings.operations.across import UNREAD, Across
 from tidings.operations.admission import BELIEVED, Admission
+
+logger = logging.getLogger("tidings.homes")
 
 MAX_REMEMBERED: Final = 10_000  # keys whose home is known
 MAX_UNKNOWN: Final = 1_000  # ids that nobody has
@@ -66,7 +69,7 @@ async def tell(admission: Admission, body: bytes, now: datetime) -> Told:
     """
     try:
         asked = msgspec.json.decode(body, type=Asked)
-    except msgspec.MsgspecError as error:
+    except UNREAD as error:
         raise MalformedBodyError("The body is no question about a key.") from error
     key = await admission.own(asked.named, asked.digest, asked.address, now)
     if key is None:
@@ -148,6 +151,7 @@ class ForeignKeys:
                     try:
                         key = task.result()
                     except TidingsError as error:
+                        logger.info("home %s, asked for a key: %s", home, error)  # who shows the key is not told why
                         away = error
                         continue
                     if key is None:
@@ -193,7 +197,10 @@ class ForeignKeys:
             async with asyncio.timeout(ANSWER_SECONDS), line.room:
                 said = await self._across.ask(home, KEYS, content, seconds=ANSWER_SECONDS)
             return _read(msgspec.json.decode(said, type=Told), asked.named)
-        except (TimeoutError, HomesDisagreeError, msgspec.MsgspecError, KeyError, TypeError) as error:
+        except (*UNREAD, KeyError, TypeError) as error:
+            why = "Correct its address in TIDINGS_HOMES, or run one version everywhere."
+            raise HomeAwayError(f"What home {home} of the fleet answers cannot be read. {why}", home=home) from error
+        except (TimeoutError, HomesDisagreeError) as error:
             why = str(error) or f"nothing came within {ANSWER_SECONDS:g} s"
             raise HomeAwayError(f"Home {home} of the fleet does not answer: {why}. Try again.", home=home) from error
         finally:

@@ -8,8 +8,9 @@ import msgspec
 
 from tidings.core.api_key import check_group
 from tidings.core.audit import Action
-from tidings.core.errors import BusyError, ConflictError, HomesDisagreeError, InvalidInputError, NotFoundError
+from tidings.core.errors import BusyError, ConflictError, InvalidInputError, NotFoundError
 from tidings.core.event import DEFAULT_GROUP
+from tidings.core.homes import moved_to
 from tidings.operations import audit
 from tidings.operations.lookups import there
 from tidings.operations.services import Services
@@ -108,14 +109,6 @@ async def _going(services: Services, group_id: str) -> moving.Going | None:
     if found is not None and found.has_left and services.across is not None:
         services.across.directory.hear(group_id, found.home)
     return found
-
-
-def moved_to(group_id: str, home: str) -> HomesDisagreeError:
-    """Return what is said of a group that has moved to another home."""
-    return HomesDisagreeError(
-        f"The group {group_id!r} lives at home {home}: it has moved. Nothing was done; ask that home, or try again in some "
-        "seconds, when this one has heard of it."
-    )
 
 
 async def read(services: Services, group_id: str) -> Group:

@@ -198,7 +198,8 @@ class Homes:
     def _check(self, home: str, response: "httpx.Response") -> None:
         if REFUSED in response.headers:
             raise HomesDisagreeError(
-                f"Home {home} does not believe this home. Give both the same TIDINGS_HOMES_KEY, and clocks that agree."
+                f"Home {home} does not believe this home. Give both the same TIDINGS_HOMES_KEY, clocks that agree, and one "
+                "version of Tidings."
             )
         if 300 <= response.status_code < 400:
             raise _away(home, f"it answers {response.status_code}, which leads to somewhere else. Correct its address")

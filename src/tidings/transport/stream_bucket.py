@@ -59,10 +59,7 @@ class Bucket:
                 entry = await (await self._jetstream.key_value(BUCKET)).get(FLEET)
             except NotFoundError:
                 raise none from None
-        try:
-            return msgspec.json.decode(entry.value or b"", type=Fleet), entry.revision or 0
-        except UNREAD as error:
-            raise StartupError(f"What the fleet at {self._servers} is cannot be read: {error}.") from error
+        return read_fleet(entry.value or b"", self._servers), entry.revision or 0
 
     async def change(self, changed: Callable[[Fleet], Fleet]) -> Fleet:
         """Change the fleet's directory, and return what it is. Of two that change it at once each sees what the other did.
@@ -233,6 +230,20 @@ class Bucket:
         await self.forget(member)
         async with self._keys() as keys:
             await keys.delete(f"{HOMES}.{home}")
+
+
+def read_fleet(said: bytes, servers: str) -> Fleet:
+    """Return the fleet that a value says.
+
+    Raises:
+        StartupError: It cannot be read.
+    """
+    try:
+        return msgspec.json.decode(said, type=Fleet)
+    except UNREAD as error:
+        raise StartupError(
+            f"What the fleet at {servers} is cannot be read: {str(error).rstrip('.')}. Run one version of Tidings everywhere."
+        ) from error
 
 
 def _wanted(said: bytes) -> dict[TableName, frozenset[str]] | None:

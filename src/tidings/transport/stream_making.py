@@ -19,7 +19,7 @@ from tidings.core.fleet import Fleet, with_homes
 from tidings.transport.stream import Stream
 from tidings.transport.stream_ahead import AHEAD, ahead_config, ahead_of
 from tidings.transport.stream_answers import told
-from tidings.transport.stream_bucket import BUCKET, FLEET, HOMES, WISHES
+from tidings.transport.stream_bucket import BUCKET, FLEET, HOMES, WISHES, read_fleet
 from tidings.transport.stream_flights import CONSUMER, LANDING_SECONDS, stream_of, subject_of
 from tidings.transport.stream_turn import LostTurnError, Turn, turn
 
@@ -44,7 +44,7 @@ async def make(way: Stream, fleet: Fleet, *, replicas: int, most_bytes: int, ver
     _check_servers(way)
     try:
         await way.jetstream.account_info()
-        await _check_homes(way, fleet)
+        _check_homes(way.servers, await _fleet_there(way), fleet)
         async with turn(way, replicas) as own:
             await _make_alone(way, own, msgspec.structs.replace(fleet, version=version), replicas, most_bytes)
         return await way.bucket.change(lambda there: with_homes(there, fleet.homes, version))
@@ -55,9 +55,8 @@ async def make(way: Stream, fleet: Fleet, *, replicas: int, most_bytes: int, ver
 async def _make_alone(way: Stream, own: Turn, fleet: Fleet, replicas: int, most_bytes: int) -> None:
     """Make what is not there; take it back, and nothing else, when something cannot be made."""
     made: list[str] = []
-    is_there = await _is_fleet_there(way)
-    if is_there:
-        await _check_homes(way, fleet)
+    there = await _fleet_there(way)
+    _check_homes(way.servers, there, fleet)
     try:
         for home in fleet.homes:
             if not await _is_there(way, stream_of(home)):
@@ -68,24 +67,30 @@ async def _make_alone(way: Stream, own: Turn, fleet: Fleet, replicas: int, most_
                 made.append(ahead_of(home))
                 await _add_ahead(way, home)
             await own.keep()
-        if not is_there:
+        if there is None:
             await own.bucket.create(FLEET, msgspec.json.encode(fleet))
     except LostTurnError:
         raise  # what there is is of whoever goes on
     except BaseException:
-        for name in [*made, *([] if is_there else [f"KV_{BUCKET}"])]:
+        for name in [*made, *([f"KV_{BUCKET}"] if there is None else [])]:
             with suppress(NatsError, OSError, TimeoutError):
                 await way.jetstream.delete_stream(name)
         raise
 
 
-async def _is_fleet_there(way: Stream) -> bool:
-    """Ask the node that leads: another may not have heard of it yet, and what is there would be taken for half made."""
+async def _fleet_there(way: Stream) -> Fleet | None:
+    """Return the fleet that there is; None: there is none.
+
+    The node that leads is asked: another may not have heard of it yet, and what is there would be taken for half made.
+
+    Raises:
+        StartupError: It cannot be read.
+    """
     try:
-        await way.jetstream.get_last_msg(f"KV_{BUCKET}", f"$KV.{BUCKET}.{FLEET}")
+        found = await way.jetstream.get_last_msg(f"KV_{BUCKET}", f"$KV.{BUCKET}.{FLEET}")
     except NotFoundError:
-        return False
-    return True
+        return None
+    return read_fleet(found.data, way.servers) if found.data else None  # a key that was deleted has no value
 
 
 async def _is_there(way: Stream, name: str) -> bool:
@@ -113,10 +118,8 @@ async def take_away(way: Stream, home: str) -> bool:
         StreamAwayError: The stream did not answer.
     """
     async with told():
-        with suppress(NotFoundError):
-            given = await way.jetstream.consumer_info(stream_of(home), CONSUMER)
-            if given.num_pending or given.num_ack_pending:
-                return False
+        if await _has_flights(way, home):
+            return False
         bucket = await way.jetstream.key_value(BUCKET)
         for key in (WISHES, HOMES, AHEAD):
             await bucket.delete(f"{key}.{home}")
@@ -129,22 +132,27 @@ async def take_away(way: Stream, home: str) -> bool:
     return True
 
 
-async def _check_homes(way: Stream, fleet: Fleet) -> bool:
-    """Return whether there is a fleet, whose homes are all of those that are named now.
+async def _has_flights(way: Stream, home: str) -> bool:
+    """Whether there are flights in the stream of a home that may not be landed."""
+    with suppress(NotFoundError):
+        given = await way.jetstream.consumer_info(stream_of(home), CONSUMER)
+        return bool(given.num_pending or given.num_ack_pending)
+    with suppress(NotFoundError):  # who gives them out is gone, by the tools of NATS, and with it what was landed
+        return bool((await way.jetstream.stream_info(stream_of(home))).state.messages)
+    return False
+
+
+def _check_homes(servers: str, there: Fleet | None, fleet: Fleet) -> None:
+    """Refuse to make a fleet where another is.
 
     Raises:
-        StartupError: One has others.
+        StartupError: What is there has homes that are not named now.
     """
-    try:
-        there = await way.bucket.fleet()
-    except StartupError:
-        return False
-    if not {*there.homes} <= {*fleet.homes}:
+    if there is not None and not {*there.homes} <= {*fleet.homes}:
         raise StartupError(
-            f"There is a fleet at {way.servers} already, with homes {', '.join(there.homes)}. To add homes name these too; "
+            f"There is a fleet at {servers} already, with homes {', '.join(there.homes)}. To add homes name these too; "
             "to take one away: tidings stream remove; for another fleet use another account of NATS."
         )
-    return True
 
 
 async def _make_stream(way: Stream, home: str, replicas: int, most_bytes: int) -> None:

@@ -36,9 +36,9 @@ class Server:
         if key:
             headers["Authorization"] = f"Bearer {key}"
         if group:
-            headers["X-Tidings-Group"] = group
+            headers["X-Tidings-Group"] = quote(group)  # as the SDKs do: a header carries ASCII
         if home:
-            headers["X-Tidings-Home"] = home
+            headers["X-Tidings-Home"] = quote(home)
         self.url = url
         self.headers = headers
         self.key = key

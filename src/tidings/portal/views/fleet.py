@@ -83,11 +83,11 @@ def _source(name: str, report: Report | None, seen: Seen, now: datetime) -> Sour
         return SourceRow(visible(name), _SILENT, None, "–", "–", "–", text)
     ours: Waits | None = next((one for one in report.waits if any(one.home == home.home for home in seen.homes)), None)
     is_silent = seen.at - report.at > SILENT
-    is_held = report.is_full or bool(ours is not None and why(ours))
+    is_waiting = report.is_full or bool(ours is not None and why(ours))
     said = "" if ours is None else why(ours)
     return SourceRow(
         visible(name),
-        _SILENT if is_silent else _WAITS if is_held else _WELL,
+        _SILENT if is_silent else _WAITS if is_waiting else _WELL,
         when(report.at, now),
         number(report.outbox_rows),
         "–" if ours is None else count(ours.events, "event"),
