@@ -24,7 +24,7 @@ import msgspec
 
 from tidings.core.api_key import ApiKey, fits, id_of
 from tidings.core.errors import HomeAwayError, HomesDisagreeError, MalformedBodyError, TidingsError
-from tidings.core.homes import KEYS
+from tidings.core.homes import KEYS, UNREAD
 from tidings.core.scopes import known_scopes
 from tidings.operations.across import Across
 from tidings.operations.admission import BELIEVED, Admission
@@ -193,7 +193,7 @@ class ForeignKeys:
             async with asyncio.timeout(ANSWER_SECONDS), line.room:
                 said = await self._across.ask(home, KEYS, content, seconds=ANSWER_SECONDS)
             return _read(msgspec.json.decode(said, type=Told), asked.named)
-        except (TimeoutError, HomesDisagreeError, msgspec.MsgspecError, KeyError, TypeError) as error:
+        except (TimeoutError, HomesDisagreeError, KeyError, TypeError, *UNREAD) as error:
             why = str(error) or f"nothing came within {ANSWER_SECONDS:g} s"
             raise HomeAwayError(f"Home {home} of the fleet does not answer: {why}. Try again.", home=home) from error
         finally:
