@@ -54,7 +54,7 @@ def test_each_trouble_is_told_alone(name: str) -> None:
 
 
 def test_every_trouble_is_a_figure() -> None:
-    assert {*ILL, "home_silent"} == set(TROUBLES)
+    assert {*ILL, "home_silent", "move_unfinished"} == set(TROUBLES)
 
 
 def test_a_fleet_that_goes_on_has_none_nor_one_that_is_drained_on_purpose() -> None:
