@@ -15,7 +15,7 @@ from tidings.clock import Clock
 from tidings.core.errors import StartupError
 from tidings.core.pressure import HEARING_SECONDS, REPORT_INTERVAL, Drained, Report, Seen, Waits, Why, troubles
 from tidings.store import outbox
-from tidings.store.database import Database
+from tidings.store.database import UNAVAILABLE, Database
 from tidings.transport.stream_away import StreamAwayError
 from tidings.worker.relay import Relay
 from tidings.worker.signals import Signal
@@ -156,8 +156,16 @@ class Reporter:
         """Tell no figures any more."""
         FIGURES.forget(self._source)
 
+    @property
+    def is_database_up(self) -> bool:
+        """Whether the source's database answers, by what all of this process met that asked it."""
+        return self._database.outages.current is None
+
     def why_not_ready(self) -> list[str]:
         """Return, in sentences, what keeps events from going on from here; a relay that stands by is ready."""
+        if (outage := self._database.outages.current) is not None:
+            reason, seconds = outage
+            return [f"{reason} So it has been for {seconds:.0f} s, and what is committed at source {self._source} waits there."]
         if self._report is None:
             return [] if self._has_looked else ["The relay has only begun."]
         seen = Seen(self._clock.now(), [], sources={self._source: self._report})
@@ -175,8 +183,7 @@ class Reporter:
             self._report = None
             FIGURES.set(self._source, None, [])
             return False
-        async with self._database.connection() as connection:
-            backlog = await outbox.backlog(connection)
+        backlog = await self._backlog()
         now = self._clock.now()
         waits = [one.waits(now) for one in self._relay.outgoing.values()]
         drained = [one.home for one in self._relay.outgoing.values() if one.is_drained and not one.is_sending]
@@ -195,6 +202,16 @@ class Reporter:
             logger.info("homes cannot be told now how this source is: %s", refused)
         self._refused = refused
         return not refused
+
+    async def _backlog(self) -> outbox.Backlog:
+        try:
+            async with self._database.connection() as connection:
+                return await outbox.backlog(connection)
+        except UNAVAILABLE:
+            # What was so is not known to be so still: nothing is told as it was, and no relay is at work without its database.
+            self._report = None
+            FIGURES.set(self._source, None, [])
+            raise
 
     async def _look_for_others(self) -> None:
         """Look whether another database has spoken under our name since we did."""

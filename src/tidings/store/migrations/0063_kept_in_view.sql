@@ -1,4 +1,4 @@
--- To the operator: three small indexes, of groups, of groups that are moved between homes, and of what was set aside. Nothing is rewritten.
+-- To the operator: two small indexes, of groups, and of groups that are moved between homes. Nothing is rewritten.
 
 -- Groups in one order at all homes of a fleet, whatever the collation of their databases: lists of all homes go on behind one name.
 create index groups_in_order on tidings.groups (id collate "C");
