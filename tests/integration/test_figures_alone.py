@@ -21,6 +21,7 @@ from tidings.operations.readiness import OneAtATime
 from tidings.operations.readings import ANSWER_SECONDS
 from tidings.transport.stream import Stream
 from tidings.worker.ahead import IS_AHEAD
+from tidings.worker.reporting import MAX_SET_ASIDE
 from tidings.worker.signals import Signal
 
 pytest_plugins = ("tests.support.fleet_fixtures",)
@@ -145,6 +146,11 @@ async def test_a_relay_without_its_database_tells_no_figures_of_it_and_is_not_re
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
             await eventually(lambda: tells(client, {"tidings_database_up": 1, 'tidings_relay_at_work{source="shop"}': 1}))
             assert 'tidings_relay_outbox_rows{source="shop"}' in await figures(client)
+            await source.sql(
+                "insert into tidings.outbox_rejected (id, row_as_json, error) select n, '{}', 'no' from generate_series(1, $1::integer) n",
+                MAX_SET_ASIDE + 1,
+            )
+            await eventually(lambda: tells(client, {'tidings_relay_set_aside{source="shop"}': MAX_SET_ASIDE}))
             switch.cut()
             await eventually(lambda: tells(client, {"tidings_database_up": 0, 'tidings_relay_at_work{source="shop"}': 0}))
             assert 'tidings_relay_outbox_rows{source="shop"}' not in await figures(client)

@@ -44,6 +44,7 @@ ILL: dict[str, Seen] = {
     "source_unread": Seen(NOW, [], sources={"shop": None}),
     "source_waits": Seen(NOW, [], sources={"shop": msgspec.structs.replace(SAID, waits=[Waits("eu", 9, 2, 3, 1.0, Why.FULL)])}),
     "source_full": Seen(NOW, [], sources={"shop": msgspec.structs.replace(SAID, is_full=True)}),
+    "source_set_aside": Seen(NOW, [], sources={"shop": msgspec.structs.replace(SAID, set_aside=3)}),
     "source_late": Seen(NOW, [], sources={"shop": msgspec.structs.replace(SAID, outbox_seconds=61.0)}),
 }
 

@@ -67,6 +67,7 @@ class Report(msgspec.Struct, frozen=True):
             said about that.
         waits: Homes that something waits for.
         database: What tells the database of a source from all others; "": it is not said.
+        set_aside: Events that cannot be sent and lie aside, as many as are counted.
     """
 
     at: datetime
@@ -77,6 +78,7 @@ class Report(msgspec.Struct, frozen=True):
     waits: Annotated[list[Waits], msgspec.Meta(max_length=MAX_HOMES)]
     heeded: _Count = 0
     database: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    set_aside: _Count = 0
 
     def is_of_another(self, database: str) -> bool:
         """Whether another database than this one says so."""
@@ -166,7 +168,7 @@ class Seen(msgspec.Struct, frozen=True):
 TROUBLES: Final = (
     "stream_away", "stream_missing", "stream_leaderless", "stream_behind", "stream_full", "home_late", "home_ahead",
     "home_ahead_unread", "home_silent", "move_unfinished",
-    "source_silent", "source_unread", "source_waits", "source_full", "source_late",
+    "source_silent", "source_unread", "source_waits", "source_full", "source_late", "source_set_aside",
 )  # fmt: skip
 
 
@@ -297,6 +299,12 @@ def _of_source(name: str, report: Report | None, at: datetime) -> list[Trouble]:
     elif report.outbox_seconds > LATE_SECONDS:
         text = f"Rows at source {name} have waited for {span(report.outbox_seconds)} to be packed. Look at the relay's log."
         found.append(Trouble("source_late", name, text, report.outbox_seconds))
+    if report.set_aside:
+        text = (
+            f"{report.set_aside:,} events were set aside at source {name}: they cannot be sent, and stay in its database until "
+            "somebody looks. Run tidings api with its settings, and ask there why: tidings set-aside list."
+        )
+        found.append(Trouble("source_set_aside", name, text))
     return found
 
 
