@@ -40,7 +40,7 @@ async def switch(config: Config) -> AsyncIterator[Switch]:
 def behind(switch: Switch, config: Config) -> Config:
     assert config.database_url is not None
     name = config.database_url.partition("?")[0].rpartition("/")[2]
-    return msgspec.structs.replace(config, database_url=switch.url(name))
+    return msgspec.structs.replace(config, database_url=switch.url(name), open_documents=True)
 
 
 async def figures(client: httpx.AsyncClient) -> dict[str, float]:
@@ -78,6 +78,7 @@ async def test_without_its_database_a_process_tells_what_it_knows_by_itself(
         assert "tidings_outbox_rows" not in alone, "it is not known, which is not zero"
         assert "tidings_set_aside" not in {name.partition("{")[0] for name in alone}
         switch.mend()
+        await eventually(lambda: is_up(client))
         assert (await figures(client))["tidings_outbox_rows"] == 0
 
 
