@@ -12,7 +12,7 @@ from prometheus_client.core import REGISTRY
 
 import tidings.running
 import tidings.worker.ahead  # noqa: F401 - the same
-from tidings.api.routes.health import families
+from tidings.api.routes.health import database_up, families
 from tidings.cli.main import cli
 from tidings.config import Config
 from tidings.configured import BOUNDS
@@ -100,13 +100,14 @@ def refusals() -> str:
 def metrics() -> str:
     """Return the page of metrics."""
     parts = [
-        "# Metrics\n\nWhat `/metrics` answers, in Prometheus's text format. The first table is of the whole installation, whichever process is asked; the second is",
+        "# Metrics\n\nWhat `/metrics` answers, in Prometheus's text format. The first table is of the whole installation, whichever process is asked, and left out while the database",
+        "does not answer, but for `tidings_database_up`, which relays tell too; the second is",
         "of the process that answers; `tidings_relay_…` are told by `tidings relay`, at `TIDINGS_METRICS_ADDRESS`. Who may ask, and the alerts that are made of them: [in production](../production.md#watching).\n",
     ]
     FIGURES.set("", _SAID, [Waits("", 0, 0, 0, 0, Why.NOTHING)])
     for counter in (SENT, LANDED, ATTEMPTS):
         counter.labels("")
-    for told in (families(_NOTHING), REGISTRY.collect()):
+    for told in ([database_up(is_up=True), *families(_NOTHING)], REGISTRY.collect()):
         parts.append("| metric | kind | labels | means |\n|---|---|---|---|")
         for family in told:
             labels = sorted({label for sample in family.samples for label in sample.labels} - {"le"})

@@ -81,7 +81,7 @@ async def run_relay(config: Config, stop: Signal, *, on_ready: Callable[[Fleet],
             await reporter.heed()
             await reporter.expect_alone(stop)
         try:
-            async with watched(config, RelayWatch(reporter.why_not_ready)):
+            async with watched(config, RelayWatch(reporter)):
                 await _relay(services, way, fleet, relay, reporter, stop, on_ready)
         finally:
             if telemetry is not None:

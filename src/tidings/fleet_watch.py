@@ -28,7 +28,8 @@ async def status(config: Config, now: datetime) -> Seen:
     async with stream_of_fleet(config) as way:
         fleet = await fleet_of_stream(way)
         with told_as_startup("how it is"):
-            return await look(way, fleet.homes, now)
+            seen = await look(way, fleet.homes, now)
+    return msgspec.structs.replace(seen, parked=list(fleet.parked))
 
 
 class Draining(msgspec.Struct, frozen=True):

@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.limits import PATIENCE
 from tests.support.process import Process
 from tidings.config import Config
+from tidings.worker.ahead import IS_AHEAD
 from tidings.worker.reporting import FIGURES
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -100,7 +101,7 @@ async def test_what_alerts_and_dashboard_ask_for_is_told(database_url: str, tmp_
     finally:
         await server.stop()
     names = {sample.name for family in text_string_to_metric_families(told) for sample in family.samples}
-    names |= {family.name for family in FIGURES.collect()}  # which the relay of a source tells
+    names |= {family.name for family in (*FIGURES.collect(), *IS_AHEAD.collect())}  # which only members of a fleet tell
     names |= {f"{family.name}_total" for family in text_string_to_metric_families(told) if family.type == "counter"}
     asked = {name for expression in expressions() for name in re.findall(r"tidings_\w+", expression)}
     assert asked <= names

@@ -90,6 +90,34 @@ async def test_homes_that_answer_ill_are_left_out_of_lists_and_named(
             assert (led.status_code, f"home {name}, which does not answer" in led.text) == (503, True), led.text
 
 
+AT = b'"2026-11-22T12:00:00Z"'
+DEEP = b"[" * 100_000 + b"]" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("path", "lie", "line"),
+    [
+        ("groups", b'[{"id": "\xff", "created_at": %s}]' % AT, b"X: y"),
+        ("groups", DEEP, b"X: y"),
+        ("groups", b'[{"id": "b", "created_at": %s}, {"id": "a", "created_at": %s}]' % (AT, AT), b"X: y"),
+        ("groups", b'[{"id": "%s", "created_at": %s}]' % (b"x" * 5_000, AT), b"X: y"),
+        ("groups", b'[{"id": "a", "created_at": "0001-01-01T00:00:00+14:00"}]', b"X: y"),
+        ("set-aside", b'[{"number": %s, "kind": "event", "reason": "", "created_at": %s}]' % (b"9" * 30, AT), b"X: y"),
+        ("set-aside", b'[{"number": 7, "kind": "event", "reason": "", "created_at": "0001-01-01T00:00:00"}]', b"X: y"),
+        ("audit", b"[]", b"Tidings-Before: " + b"9" * 30),
+    ],
+)  # fmt: skip
+async def test_a_home_that_lies_spoils_no_list_of_all(
+    config: Config, fresh_databases: Any, cluster: Cluster, tmp_path: Path, path: str, lie: bytes, line: bytes
+) -> None:
+    databases = await fresh_databases(2)
+    async with _among(config, databases, cluster, tmp_path, asia=ill.says(lie, line)) as (eu, _, __):
+        said = await eu.call("GET", f"/api/v1/{path}")
+        assert (said.status_code, said.headers["tidings-homes-away"]) == (200, "asia"), said.text
+        if path == "groups":
+            assert [one["id"] for one in said.json()] == ["default"]
+
+
 async def test_a_key_is_found_though_another_home_hangs(
     config: Config, fresh_databases: Any, cluster: Cluster, tmp_path: Path
 ) -> None:

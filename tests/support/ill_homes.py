@@ -72,18 +72,19 @@ async def says_wrong(_: bytes, __: asyncio.StreamReader, writer: asyncio.StreamW
     say(writer, b'{"state": "wrong"}')
 
 
-def says(body: bytes) -> Answering:
-    """Return how a home answers 200 with a body, whatever it is asked."""
+def says(body: bytes, *lines: bytes) -> Answering:
+    """Return how a home answers 200 with a body and more lines of the head, whatever it is asked."""
 
     async def answering(_: bytes, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        say(writer, body)
+        say(writer, body, *lines)
 
     return answering
 
 
-def say(writer: asyncio.StreamWriter, body: bytes) -> None:
-    """Answer 200 with a body."""
-    writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+def say(writer: asyncio.StreamWriter, body: bytes, *lines: bytes) -> None:
+    """Answer 200 with a body, and more lines of the head."""
+    more = b"".join(line + b"\r\n" for line in lines)
+    writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n%sContent-Length: %d\r\n\r\n%s" % (more, len(body), body))
 
 
 class IllHome:

@@ -13,7 +13,7 @@ from tidings.core.errors import StartupError
 from tidings.core.homes import parse_homes, place_of, waits_for_receiver
 from tidings.core.voucher import VouchedKey, Voucher, as_key, digest_of, is_for, opened, seal_key, sealed
 from tidings.core.webhook import MAX_TIMEOUT_SECONDS
-from tidings.operations import everywhere
+from tidings.operations import told_lists
 from tidings.transport.homes import RECEIVER_SECONDS
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -123,6 +123,6 @@ def test_what_a_receiver_answers_is_given_its_time(method: str, path: str, waits
 
 
 def test_a_home_reads_of_the_others_lists_all_that_they_answer_with() -> None:
-    for answered, read in ((AuditEntry, everywhere.WireEntry), (SetAsideView, everywhere.WireRow)):
+    for answered, read in ((AuditEntry, told_lists.WireEntry), (SetAsideView, told_lists.WireRow)):
         own = {"home", "row"}  # which each home says of its own, and which lists have not
         assert set(answered.__struct_fields__) - own == set(read.__struct_fields__)

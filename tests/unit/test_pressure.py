@@ -44,6 +44,7 @@ ILL: dict[str, Seen] = {
     "source_unread": Seen(NOW, [], sources={"shop": None}),
     "source_waits": Seen(NOW, [], sources={"shop": msgspec.structs.replace(SAID, waits=[Waits("eu", 9, 2, 3, 1.0, Why.FULL)])}),
     "source_full": Seen(NOW, [], sources={"shop": msgspec.structs.replace(SAID, is_full=True)}),
+    "source_set_aside": Seen(NOW, [], sources={"shop": msgspec.structs.replace(SAID, set_aside=3)}),
     "source_late": Seen(NOW, [], sources={"shop": msgspec.structs.replace(SAID, outbox_seconds=61.0)}),
 }
 
@@ -54,7 +55,7 @@ def test_each_trouble_is_told_alone(name: str) -> None:
 
 
 def test_every_trouble_is_a_figure() -> None:
-    assert {*ILL, "home_silent"} == set(TROUBLES)
+    assert {*ILL, "home_silent", "move_unfinished"} == set(TROUBLES)
 
 
 def test_a_fleet_that_goes_on_has_none_nor_one_that_is_drained_on_purpose() -> None:

@@ -165,6 +165,11 @@ def _told(seen: Seen, found: Sequence[Trouble]) -> list[str]:
         lines += [f"source {name}: cannot be read"] if report is None else _source_told(name, report, seen)
     if not seen.sources:
         lines.append("No source has said anything yet: tidings relay does so every few seconds.")
+    if seen.parked:
+        lines.append(
+            f"being moved: {', '.join(seen.parked)}; sources keep what is for them. tidings doctor at their home says whether "
+            "nobody is at it"
+        )
     return [*lines, *(f"! {one.sentence}" for one in found)]
 
 

@@ -19,6 +19,10 @@ ASKED: Final = "/api/fleet/"  # what homes ask each other, below which nobody el
 KEYS: Final = f"{ASKED}keys"  # whether a key is one of theirs
 ABOUT: Final = f"{ASKED}about"  # where browsers find them
 
+# What an answer of another home is said to be unreadable by. ValueError: what is no UTF-8, or is not what was asked for;
+# RecursionError: what is deeper than anybody reads; OverflowError: a time that no calendar here has.
+UNREAD: Final = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
+
 _SLASHES: Final = re.compile(r"/{2,}")
 # What is about the installation, below /api/v1. Lists among these tell of all homes.
 _OF_INSTALLATION: Final = frozenset(

@@ -67,6 +67,7 @@ class Report(msgspec.Struct, frozen=True):
             said about that.
         waits: Homes that something waits for.
         database: What tells the database of a source from all others; "": it is not said.
+        set_aside: Events that cannot be sent and lie aside, as many as are counted.
     """
 
     at: datetime
@@ -77,6 +78,7 @@ class Report(msgspec.Struct, frozen=True):
     waits: Annotated[list[Waits], msgspec.Meta(max_length=MAX_HOMES)]
     heeded: _Count = 0
     database: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    set_aside: _Count = 0
 
     def is_of_another(self, database: str) -> bool:
         """Whether another database than this one says so."""
@@ -150,6 +152,7 @@ class Seen(msgspec.Struct, frozen=True):
         drained: Homes that are drained.
         ahead: What homes say of sending ahead, where they have said anything; None: it cannot be read.
         away: Why nothing could be seen; "": the stream has answered.
+        parked: Groups that are to move, as far as it was asked: sources keep what is for them.
     """
 
     at: datetime
@@ -159,12 +162,13 @@ class Seen(msgspec.Struct, frozen=True):
     drained: list[str] = []
     away: str = ""
     ahead: dict[str, Ahead | None] = {}
+    parked: list[str] = []
 
 
 TROUBLES: Final = (
     "stream_away", "stream_missing", "stream_leaderless", "stream_behind", "stream_full", "home_late", "home_ahead",
-    "home_ahead_unread", "home_silent",
-    "source_silent", "source_unread", "source_waits", "source_full", "source_late",
+    "home_ahead_unread", "home_silent", "move_unfinished",
+    "source_silent", "source_unread", "source_waits", "source_full", "source_late", "source_set_aside",
 )  # fmt: skip
 
 
@@ -244,7 +248,7 @@ def _of_home(one: Standing, *, is_drained: bool) -> list[Trouble]:
         found.append(Trouble("stream_full", home, text, one.seconds))
     if one.flights and one.seconds > LATE_SECONDS and not is_drained:
         text = (
-            f"{_flights(one.flights)} for {home} in the stream, the oldest for {_for(one.seconds)}: the home does not land "
+            f"{_flights(one.flights)} for {home} in the stream, the oldest for {span(one.seconds)}: the home does not land "
             "what comes, or too little. Look at its log, and run tidings doctor there."
         )
         found.append(Trouble("home_late", home, text, one.seconds))
@@ -259,7 +263,7 @@ def _of_ahead(home: str, said: Ahead | None, at: datetime) -> list[Trouble]:
         return []
     seconds = said.seconds(at)
     text = (
-        f"Home {home} has sent ahead for {_for(seconds)}, since its database is away: first attempts are made, and all else "
+        f"Home {home} has sent ahead for {span(seconds)}, since its database is away: first attempts are made, and all else "
         "waits until it is back. See to its PostgreSQL."
     )
     return [Trouble("home_ahead", home, text, seconds)]
@@ -274,13 +278,13 @@ def _of_source(name: str, report: Report | None, at: datetime) -> list[Trouble]:
     if silent > SILENT:
         if is_of_home(name):
             text = (
-                f"Home {home_of_sender(name)} has said nothing for {_for(silent.total_seconds())}: no serve or worker "
+                f"Home {home_of_sender(name)} has said nothing for {span(silent.total_seconds())}: no serve or worker "
                 "runs there, or it cannot reach its database or the stream. What it has for other homes waits, and first "
                 "attempts at most are made there. Start what is away."
             )
             return [Trouble("source_silent", name, text, silent.total_seconds())]
         text = (
-            f"Source {name} has said nothing for {_for(silent.total_seconds())}: no relay works there, or it cannot reach the "
+            f"Source {name} has said nothing for {span(silent.total_seconds())}: no relay works there, or it cannot reach the "
             f"stream. Its rows wait. Start tidings relay; a source that is none any more is forgotten after {GONE.days} days."
         )
         return [Trouble("source_silent", name, text, silent.total_seconds())]
@@ -293,8 +297,14 @@ def _of_source(name: str, report: Report | None, at: datetime) -> list[Trouble]:
         text = f"Source {name} has packed as much as it keeps: {report.outbox_rows:,} rows wait in its outbox, for all homes."
         found.append(Trouble("source_full", name, text, report.outbox_seconds))
     elif report.outbox_seconds > LATE_SECONDS:
-        text = f"Rows at source {name} have waited for {_for(report.outbox_seconds)} to be packed. Look at the relay's log."
+        text = f"Rows at source {name} have waited for {span(report.outbox_seconds)} to be packed. Look at the relay's log."
         found.append(Trouble("source_late", name, text, report.outbox_seconds))
+    if report.set_aside:
+        text = (
+            f"{report.set_aside:,} events were set aside at source {name}: they cannot be sent, and stay in its database until "
+            "somebody looks. Run tidings api with its settings, and ask there why: tidings set-aside list."
+        )
+        found.append(Trouble("source_set_aside", name, text))
     return found
 
 
@@ -328,7 +338,8 @@ def _flights(number: int) -> str:
     return "1 flight waits" if number == 1 else f"{number:,} flights wait"
 
 
-def _for(seconds: float) -> str:
+def span(seconds: float) -> str:
+    """Return how long something has been so, in words."""
     for size, unit in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"

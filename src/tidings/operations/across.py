@@ -12,7 +12,7 @@ from tidings.clock import Clock
 from tidings.core.errors import HomeAwayError, TidingsError
 from tidings.core.fleet import Fleet
 from tidings.core.group import MAX_GROUP_LENGTH
-from tidings.core.homes import ABOUT
+from tidings.core.homes import ABOUT, UNREAD
 from tidings.core.voucher import HEADER, VouchedKey, Voucher, cursor_key, digest_of, is_for, opened, said_of, seal_key, sealed
 from tidings.store import placing
 from tidings.store.database import Database

@@ -7,23 +7,27 @@ decides about whoever asks as if it had been asked itself. One that does not ans
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import urlencode
-from uuid import UUID
 
 import msgspec
 
-from tidings.core.audit import Sought, Who
+from tidings.core.audit import Sought
 from tidings.core.errors import InvalidInputError
 from tidings.core.pages import fingerprint
 from tidings.core.positions import START, Part, Positions, Together, is_of_all, opened, sealed, together
 from tidings.core.voucher import VouchedKey
+<<<<<<< HEAD
 from tidings.operations import audit, groups, set_aside
 from tidings.operations.across import UNREAD, Across
+=======
+from tidings.operations import audit, groups, set_aside, told_lists
+from tidings.operations.across import Across
+>>>>>>> w/operate
 from tidings.operations.groups import Group
 from tidings.operations.services import Services
 from tidings.operations.set_aside import SetAside
+from tidings.operations.told_lists import Answered
 from tidings.store.audit import Entry
 
 logger = logging.getLogger("tidings.homes")
@@ -48,38 +52,6 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
     away: tuple[str, ...]
 
 
-class WireEntry(msgspec.Struct, frozen=True):
-    """An entry of the audit as a home answers with it."""
-
-    number: int
-    at: datetime
-    group: str | None
-    action: str
-    who: Who
-    who_id: UUID | None
-    address: str
-    subject_id: UUID | None
-    subject: str
-    key_id: UUID | None
-    key_name: str
-    changes: dict[str, tuple[Any, Any]]
-
-
-class WireRow(msgspec.Struct, frozen=True):
-    """What was set aside, as a home answers with it."""
-
-    number: int
-    reason: str
-    created_at: datetime
-    kind: str
-    group: str | None = None
-    source: str | None = None
-    type: str | None = None
-    schema: str | None = None
-    table: str | None = None
-    operation: str | None = None
-
-
 def is_asked(services: Services) -> bool:
     """Whether a list tells of all homes: there are others, and whoever asks may see all groups."""
     return services.across is not None and services.bound_to is None
@@ -101,8 +73,8 @@ async def list_groups(services: Services, caller: VouchedKey, *, limit: int, off
     async def own(position: str) -> Part[Group]:
         return _until_last(await groups.list_groups(services, limit=count, after=position), count, _id)
 
-    def read(body: bytes, _: str | None) -> Part[Group]:
-        return _until_last(msgspec.json.decode(body, type=list[Group]), count, _id)
+    def read(answer: Answered, position: str) -> Part[Group]:
+        return _until_last(told_lists.groups(answer, behind=position, limit=count), count, _id)
 
     def query(position: str) -> dict[str, str]:
         return {"limit": str(count)} | ({"cursor": position} if position else {})
@@ -135,9 +107,9 @@ async def search_audit(services: Services, caller: VouchedKey, asked: Sought, *,
         found = await audit.search(services, asked, limit=limit, before=int(position) if position else None)
         return Part(found.entries, None if found.before is None else str(found.before))
 
-    def read(body: bytes, next_: str | None) -> Part[Entry]:
-        said = msgspec.json.decode(body, type=list[WireEntry])
-        return Part([_entry(one) for one in said], None if next_ is None else str(msgspec.convert(next_, int, strict=False)))
+    def read(answer: Answered, position: str) -> Part[Entry]:
+        entries, next_ = told_lists.entries(answer, before=int(position) if position else None, limit=limit)
+        return Part(entries, None if next_ is None else str(next_))
 
     def query(position: str) -> dict[str, str]:
         return words | {"limit": str(limit)} | ({"before": position} if position else {})
@@ -163,8 +135,9 @@ async def list_set_aside(services: Services, caller: VouchedKey, *, limit: int, 
         found = await set_aside.list_rows(services, limit=limit, before=int(position) if position else None)
         return _until_last(found, limit, _number)
 
-    def read(body: bytes, _: str | None) -> Part[SetAside]:
-        return _until_last([_row(one) for one in msgspec.json.decode(body, type=list[WireRow])], limit, _number)
+    def read(answer: Answered, position: str) -> Part[SetAside]:
+        rows = told_lists.rows(answer, before=int(position) if position else None, limit=limit)
+        return _until_last(rows, limit, _number)
 
     def query(position: str) -> dict[str, str]:
         return {"limit": str(limit)} | ({"before": position} if position else {})
@@ -199,7 +172,7 @@ async def _parts(
     own: Callable[[str], Awaitable[Part[T]]],
     path: str,
     query: Callable[[str], dict[str, str]],
-    read: Callable[[bytes, str | None], Part[T]],
+    read: Callable[[Answered, str], Part[T]],
 ) -> dict[str, Part[T]]:
     """Return the parts of all homes that answer, our own among them."""
     across, found = _across(services), {}
@@ -208,10 +181,15 @@ async def _parts(
     try:
         if across.home in begin.parts:
             found[across.home] = await own(begin.parts[across.home])
-        for home, (body, next_) in (await asking).items():
+        for home, answer in (await asking).items():
             try:
+<<<<<<< HEAD
                 found[home] = read(body, next_)
             except UNREAD as error:
+=======
+                found[home] = read(answer, begin.parts[home])
+            except told_lists.UNREAD as error:
+>>>>>>> w/operate
                 logger.warning("home %s answers what cannot be read, and is left out: %s", home, error)
     finally:
         asking.cancel()
@@ -269,15 +247,3 @@ def _words(asked: Sought) -> dict[str, str]:
         "until": None if asked.until is None else asked.until.isoformat(),
     }
     return {name: str(value) for name, value in said.items() if value is not None}
-
-
-def _entry(said: WireEntry) -> Entry:
-    fields = msgspec.structs.asdict(said)
-    return Entry(group_id=fields.pop("group"), **fields)
-
-
-def _row(said: WireRow) -> SetAside:
-    return SetAside(
-        said.number, said.kind, said.group, said.source, said.type, said.schema, said.table, said.operation, said.reason,
-        said.created_at,
-    )  # fmt: skip

@@ -1,16 +1,18 @@
 """How the fleet is that this installation is a home of: what waits for it in the stream and at sources, since when, and why."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
 
+from tidings.core.moves import troubles_of
 from tidings.core.pressure import Seen, Trouble, troubles
 from tidings.operations.services import Services
-from tidings.store import fleet
+from tidings.store import fleet, moving, placing
 from tidings.store.database import Connection
 
 STALE: Final = timedelta(seconds=60)  # somebody looks every five seconds
+MAX_MOVES: Final = 1000  # that were broken off, and are counted
 
 
 class Watched(msgspec.Struct, frozen=True):
@@ -30,8 +32,9 @@ async def read(services: Services) -> Watched | None:
 async def read_over(connection: Connection, services: Services) -> Watched | None:
     """As `read`, over a connection with the owner's rights."""
     seen, now, home = await fleet.seen(connection), services.clock.now(), services.config.home
+    moves = [] if home is None else await _moves(connection, home, now)
     if seen is not None and now - seen.at <= STALE:
-        return Watched(seen, troubles(seen))
+        return Watched(seen, [*troubles(seen), *moves])
     if home is None:
         return None  # it was one once, or never
     last = "" if seen is None else f" since {seen.at:%Y-%m-%d %H:%M} UTC"
@@ -39,4 +42,15 @@ async def read_over(connection: Connection, services: Services) -> Watched | Non
         f"No worker of this home has looked at the stream{last}: nothing that comes is landed. Start serve or worker with "
         "TIDINGS_STREAM and TIDINGS_HOME."
     )
-    return Watched(Seen(now, []) if seen is None else seen, [Trouble("home_silent", home, said)], is_stale=True)
+    return Watched(Seen(now, []) if seen is None else seen, [Trouble("home_silent", home, said), *moves], is_stale=True)
+
+
+async def _moves(connection: Connection, home: str, now: datetime) -> list[Trouble]:
+    """Return what is to be said of moves that were broken off: a group that is only parked is told where it lives."""
+    known = await placing.get(connection)
+    found = [
+        one
+        for one in await moving.unfinished(connection, MAX_MOVES)
+        if one.home is not None or (known is not None and known.placing.fleet.home_of(one.group_id) == home)
+    ]
+    return troubles_of(found, home, now)

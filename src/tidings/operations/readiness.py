@@ -3,13 +3,14 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final, Generic, TypeVar
 
 from tidings.core.diagnosis import Problem
 
-FRESH_SECONDS = 1.0  # for which one look serves everybody who asks
+FRESH_SECONDS: Final = 1.0  # for which one look serves everybody who asks
 
 Look = Callable[[], Coroutine[Any, Any, list[Problem]]]
+T = TypeVar("T")
 
 
 class Readiness:
@@ -35,3 +36,32 @@ class Readiness:
             return self._found
         finally:
             self._look = None
+
+
+class OneAtATime(Generic[T]):
+    """A reading that all who ask at the same time share, and nobody waits for longer than is said.
+
+    It is not called off when it takes longer: a connection that is silent is given back only once the system has given it up,
+    and whoever asks meanwhile would call off, and wait for, one more of them each time.
+    """
+
+    def __init__(self) -> None:
+        self._reading: asyncio.Task[T] | None = None
+
+    async def within(self, seconds: float, read: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
+        """Return what is read; None: it did not come in time.
+
+        Raises:
+            Exception: What the reading met.
+        """
+        reading = self._reading
+        if reading is None:
+            reading = self._reading = asyncio.create_task(read())
+            reading.add_done_callback(self._ended)
+        done, _ = await asyncio.wait({reading}, timeout=seconds)
+        return reading.result() if done else None
+
+    def _ended(self, reading: asyncio.Task[T]) -> None:
+        self._reading = None
+        if not reading.cancelled():
+            reading.exception()  # whoever waited has it; nobody may have

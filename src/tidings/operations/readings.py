@@ -1,17 +1,22 @@
 """How the installation is doing: whether it can answer, what waits, and what all processes have counted."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final
 
 import msgspec
 
+from tidings.core.errors import BusyError
 from tidings.operations import fleet
 from tidings.operations.fleet import Watched
 from tidings.operations.services import Services
 from tidings.store import faults, flights, health, outbox, queue, statistics
+from tidings.store.database import UNAVAILABLE
 from tidings.store.statistics import Counted, Series
 
 _NONE = Counted(0)
 MAX_SET_ASIDE = 10_000  # of each kind, that are counted
+ANSWER_SECONDS: Final = 3.0  # for all that is read of the database, where somebody waits who has figures of his own to tell
 
 
 class Readings(msgspec.Struct, frozen=True):
@@ -60,3 +65,16 @@ async def read(services: Services) -> Readings:
         backlog.waiting, backlog.lag_seconds, waiting, sending, lag, counted, unwell.failing, unwell.resting, aside, series,
         watched,
     )  # fmt: skip
+
+
+async def read_in_time(services: Services, *, seconds: float = ANSWER_SECONDS) -> Readings | None:
+    """Return the same; None: the database is away, has no connection for us, or does not answer in time.
+
+    Args:
+        seconds: That it may take.
+    """
+    try:
+        found: Readings | None = await services.scraped.within(seconds, partial(read, services))
+    except (BusyError, *UNAVAILABLE):
+        return None
+    return found

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
@@ -15,7 +15,7 @@ from tidings.core.outcome import Result
 from tidings.operations.across import Across
 from tidings.operations.admission import Admission
 from tidings.operations.allowance import Allowance
-from tidings.operations.readiness import Readiness
+from tidings.operations.readiness import OneAtATime, Readiness
 from tidings.operations.sources.refusals import Tally
 from tidings.sources.group_commit import Publisher
 from tidings.sources.passwords import Passwords
@@ -54,6 +54,7 @@ class Services(msgspec.Struct, frozen=True):
         for_notices: The database, as those may use it who send notices; None: as everybody.
         for_bins: The database, as it may be used for what strangers send to request bins; None: as everybody.
         readiness: What the last look found (`operations.diagnosis`).
+        scraped: The reading that all share who ask for figures at the same time (`operations.readings`).
         provider: Where people sign in; None: nobody does but with a key.
         telemetry: Who is told of attempts that clients of listeners made; None: nobody.
         examined: Webhooks whose receivers are being examined, each with its group.
@@ -83,6 +84,7 @@ class Services(msgspec.Struct, frozen=True):
     for_bins: Database | None = None
     passwords: Passwords = msgspec.field(default_factory=Passwords)
     readiness: Readiness = msgspec.field(default_factory=Readiness)
+    scraped: OneAtATime[Any] = msgspec.field(default_factory=OneAtATime)
     provider: Provider | None = None
     telemetry: Hears | None = None
     examined: dict[UUID, str] = msgspec.field(default_factory=dict)

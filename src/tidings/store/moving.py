@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from tidings.core.errors import StartupError
+from tidings.core.moves import Unfinished
 from tidings.store.database import Connection
 from tidings.store.statements import load
 
@@ -177,6 +178,11 @@ async def left_for(connection: Connection, group_id: str) -> str | None:
     await connection.execute(_SQL["stay"], group_id)
     home: str | None = await connection.fetchval(_SQL["left_for"], group_id)
     return home
+
+
+async def unfinished(connection: Connection, limit: int) -> list[Unfinished]:
+    """Return moves from here and to here that nobody is at, the oldest first, then groups that are only parked."""
+    return [Unfinished(**row) for row in await connection.fetch(_SQL["unfinished"], limit)]
 
 
 async def end(connection: Connection, group_id: str) -> None:

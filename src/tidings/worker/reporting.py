@@ -14,8 +14,8 @@ from prometheus_client.registry import Collector
 from tidings.clock import Clock
 from tidings.core.errors import StartupError
 from tidings.core.pressure import HEARING_SECONDS, REPORT_INTERVAL, Drained, Report, Seen, Waits, Why, troubles
-from tidings.store import outbox
-from tidings.store.database import Database
+from tidings.store import outbox, set_aside
+from tidings.store.database import UNAVAILABLE, Database
 from tidings.transport.stream_away import StreamAwayError
 from tidings.worker.relay import Relay
 from tidings.worker.signals import Signal
@@ -24,6 +24,7 @@ logger = logging.getLogger("tidings.relay")
 
 __all__ = ["FIGURES", "REPORT_INTERVAL", "Reporter"]
 
+MAX_SET_ASIDE: Final = 10_000  # that are counted
 _REASONS: Final = [why for why in Why if why is not Why.NOTHING]
 
 
@@ -65,6 +66,11 @@ class Figures(Collector):
         for name, text, figure in (
             ("outbox_rows", "Rows of a source that are not packed yet; past 10,000 an upper bound.", "outbox_rows"),
             ("outbox_lag_seconds", "Age of the oldest row of a source that is not packed yet.", "outbox_seconds"),
+            (
+                "set_aside",
+                "Events of a source that cannot be sent and were set aside; 10,000 are counted at most.",
+                "set_aside",
+            ),
             ("full", "1 while so much is packed at a source that the rest waits in its outbox.", "is_full"),
         ):
             family = GaugeMetricFamily(f"tidings_relay_{name}", text, labels=["source"])
@@ -156,8 +162,16 @@ class Reporter:
         """Tell no figures any more."""
         FIGURES.forget(self._source)
 
+    @property
+    def is_database_up(self) -> bool:
+        """Whether the source's database answers, by what all of this process met that asked it."""
+        return self._database.outages.current is None
+
     def why_not_ready(self) -> list[str]:
         """Return, in sentences, what keeps events from going on from here; a relay that stands by is ready."""
+        if (outage := self._database.outages.current) is not None:
+            reason, seconds = outage
+            return [f"{reason} So it has been for {seconds:.0f} s, and what is committed at source {self._source} waits there."]
         if self._report is None:
             return [] if self._has_looked else ["The relay has only begun."]
         seen = Seen(self._clock.now(), [], sources={self._source: self._report})
@@ -175,14 +189,13 @@ class Reporter:
             self._report = None
             FIGURES.set(self._source, None, [])
             return False
-        async with self._database.connection() as connection:
-            backlog = await outbox.backlog(connection)
+        backlog, aside = await self._backlog()
         now = self._clock.now()
         waits = [one.waits(now) for one in self._relay.outgoing.values()]
         drained = [one.home for one in self._relay.outgoing.values() if one.is_drained and not one.is_sending]
         lag = max(0.0, backlog.lag_seconds)
         some = [one for one in waits if one.flights]
-        report = Report(now, backlog.waiting, lag, self._relay.is_full, drained, some, self._heeded, self._identity)
+        report = Report(now, backlog.waiting, lag, self._relay.is_full, drained, some, self._heeded, self._identity, aside)
         self._report = report
         FIGURES.set(self._source, report, waits)
         try:
@@ -195,6 +208,17 @@ class Reporter:
             logger.info("homes cannot be told now how this source is: %s", refused)
         self._refused = refused
         return not refused
+
+    async def _backlog(self) -> tuple[outbox.Backlog, int]:
+        """Return what is not packed yet, and how many rows lie aside."""
+        try:
+            async with self._database.connection() as connection:
+                return await outbox.backlog(connection), await set_aside.count(connection, limit=MAX_SET_ASIDE)
+        except UNAVAILABLE:
+            # What was so is not known to be so still: nothing is told as it was, and no relay is at work without its database.
+            self._report = None
+            FIGURES.set(self._source, None, [])
+            raise
 
     async def _look_for_others(self) -> None:
         """Look whether another database has spoken under our name since we did."""

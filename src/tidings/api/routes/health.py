@@ -51,11 +51,20 @@ async def readyz(services: NamedDependency[Services]) -> str:
 
 @get("/metrics", media_type=MediaType.TEXT, guards=[require_watcher], security=[{"key": []}])
 async def metrics(services: NamedDependency[Services]) -> Response[bytes]:
-    """Answer in Prometheus's text format: what all processes have counted, and the memory and time of this one."""
-    found = await readings.read(services)
+    """Answer in Prometheus's text format: what all processes have counted, and the memory and time of this one.
+
+    Without the database, within some seconds, what this process knows by itself.
+    """
+    found = await readings.read_in_time(services)
     registry = CollectorRegistry()
-    registry.register(_Read(families(found)))
+    registry.register(Told([database_up(is_up=found is not None), *(families(found) if found is not None else [])]))
     return Response(generate_latest(registry) + generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+
+def database_up(*, is_up: bool) -> Metric:
+    """Return whether the database answers: what it alone knows is left out where it does not, and not told as zero."""
+    text = "1 where the database answers, 0 where it does not: then what only the database knows is left out."
+    return GaugeMetricFamily("tidings_database_up", text, float(is_up))
 
 
 def families(found: Readings) -> list[Metric]:
@@ -164,13 +173,14 @@ def _by_webhook(series: Sequence[Series]) -> Metric:
     return family
 
 
-class _Read(Collector):
-    """What was read for one answer."""
+class Told(Collector):
+    """What is told in one answer."""
 
     def __init__(self, found: list[Metric]) -> None:
         self._found = found
 
     def collect(self) -> Iterator[Metric]:
+        """Return it."""
         yield from self._found
 
 

@@ -5,11 +5,11 @@ select id, created_at, deleting_at, deleting_fault,
 from tidings.groups g where id = $1;
 
 -- name: list
--- In order of their ids, without those that left for another home of the fleet.
+-- In order of the bytes of their ids, which is one order at all homes of a fleet, without those that left for another home.
 -- $1 limit, $2 offset, $3 only those behind this id, which need not be there; '' for all
 select id, created_at, deleting_at, deleting_fault from tidings.groups g
-where id > $3 and not exists (select from tidings.group_moves m where m.group_id = g.id and m.has_left)
-order by id limit $1 offset $2;
+where id collate "C" > $3 and not exists (select from tidings.group_moves m where m.group_id = g.id and m.has_left)
+order by id collate "C" limit $1 offset $2;
 
 -- name: add
 -- Those that are there stay as they are. $1 ids

@@ -77,6 +77,19 @@ from said, who order by position;
 -- For as long as the connection lasts. $1 group
 select pg_try_advisory_lock(7413204, hashtext($1));
 
+-- name: unfinished
+-- Moves that were begun and are not over while nobody is alone with their groups here, which whoever moves one is as long as its connection
+-- lasts; and groups that the fleet keeps back at its sources, of which nothing is known here: their moves have not got so far. $1 how many at most
+select g.group_id, g.home, g.begun_at from (
+  select m.group_id, m.home, m.begun_at from tidings.group_moves m where not m.has_left
+  union all
+  select p.group_id, null, null from tidings.placing, json_array_elements_text(coalesce(fleet -> 'parked', '[]')) p (group_id)
+  where not exists (select from tidings.group_moves m where m.group_id = p.group_id)
+) g
+where not exists (select from pg_locks l where l.locktype = 'advisory' and l.granted and l.objsubid = 2 and l.classid = 7413204
+  and l.objid = hashtext(g.group_id)::oid and l.database = (select d.oid from pg_database d where d.datname = current_database()))
+order by g.begun_at nulls last, g.group_id limit $1;
+
 -- name: awake
 -- So that a connection does not count as one whose process stands still, while the other home is at work.
 select;
