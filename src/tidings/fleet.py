@@ -173,12 +173,16 @@ async def leave_as_home(config: Config) -> str | None:
     """Have a database be no home of a fleet any more; return what it was called, if it was one.
 
     Raises:
-        StartupError: Flights wait here, or groups live at another home now.
+        StartupError: Serve or a worker is at work here, flights wait here, or groups live at another home now.
     """
     async with opened(config) as services, services.wide.transaction() as connection:
         known = await placing.get(connection)
         if known is None:
             return None
+        if await workers.are_any(connection):
+            raise StartupError(
+                "A worker is at work here. Stop serve and worker first; one that died counts as gone after ten seconds."
+            )
         if waiting := (await stored.waiting(connection)).flights:
             raise StartupError(
                 f"{waiting} flights wait here for the stream. Start serve with TIDINGS_HOME until they are sent."

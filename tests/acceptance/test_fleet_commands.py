@@ -1,4 +1,4 @@
-"""A fleet as an operator runs it: the commands of docs/fleet.md, each as a process, one after the other."""
+"""A fleet as an operator runs it: the commands of docs/fleet-operations.md, each as a process, one after the other."""
 
 import asyncio
 import json

@@ -29,6 +29,7 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 TYPED = {str(page.relative_to(ROOT)): [block for block in blocks(page.read_text()) if block.is_typed] for page in PAGES}
 BEFORE = Path(__file__).parent / "newcomer" / "before"
 INSTALL = "pip install"
+STARTS = re.compile(r"tidings( --config \S+)? serve( --port \d+)?\n")
 ROLES = "docs/roles.md"
 FIRST = "docs/sources.md"  # makes the group that the others take for granted
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -41,7 +42,7 @@ def is_played(name: str, block: Block) -> bool:
 def takes_a_server(name: str) -> bool:
     """Whether a page is about a server that runs, and starts none."""
     typed = "".join(block.text for block in TYPED[name])
-    return ("localhost:8080" in typed or "$ tidings" in typed) and "tidings serve\n" not in typed
+    return ("localhost:8080" in typed or "$ tidings" in typed) and not STARTS.search(typed)
 
 
 PLAYED = [name for name, typed in TYPED.items() if any(is_played(name, block) for block in typed)]
@@ -102,7 +103,7 @@ def installed(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def test_a_page_does_what_it_says(
     name: str, wheels: Path, request: pytest.FixtureRequest, database_url: str, tmp_path: Path
 ) -> None:
-    port, receiver = str(free_port()), str(free_port())
+    port, second, receiver, stream = (str(free_port()) for _ in range(4))
     cache = subprocess.run([sys.executable, "-m", "pip", "cache", "dir"], capture_output=True, text=True, check=True).stdout
     found = f"{os.environ.get('PIP_FIND_LINKS', '')} {wheels}".strip()
     environ = machine(TIDINGS_PORT=port, PIP_FIND_LINKS=found, PIP_CACHE_DIR=cache.strip(), REPOSITORY=str(ROOT))
@@ -118,6 +119,7 @@ async def test_a_page_does_what_it_says(
     run_before(Path(name).stem, database_url)
     instead |= {
         "localhost:8080": f"localhost:{port}", "8000": receiver, "postgresql://me@localhost/shop": database_url,
+        "localhost:8081": f"localhost:{second}", "--port 8080": f"--port {port}", "--port 8081": f"--port {second}", "4222": stream,
         "app_restored": restored, " /etc/": f" {tmp_path}/home/etc/",
     }  # fmt: skip
     with Player(tmp_path, instead, environ) as player:

@@ -29,7 +29,7 @@ from tidings.transport.stream_making import make
 from tidings.worker.intake import RECEIVE_SECONDS
 
 ROLES = {"billing": "source", "eu": "home", "nobody": "source"}
-DOCS = Path(__file__).parents[2] / "docs" / "fleet.md"
+DOCS = Path(__file__).parents[2] / "docs" / "fleet-reference.md"
 NOBODY = """
   nobody {
     users: [{ user: nobody, password: p, permissions: { subscribe: ["_INBOX.source.nobody.>"] } }]
@@ -180,7 +180,7 @@ async def test_an_answer_that_is_asked_to_go_elsewhere_changes_nothing_of_others
 
 
 async def test_permissions_in_one_account_do_not_keep_a_member_from_that(tmp_path: Path) -> None:
-    """What docs/fleet.md says of it is so."""
+    """What docs/fleet-reference.md says of it is so."""
     async with (
         servers.running(tmp_path, more=permissions(), login="root:p@") as cluster,
         stream.opened(cluster.url, credentials=None, ca_file=None, inbox="_INBOX.admin") as root,

@@ -39,7 +39,7 @@ from tidings.worker.landing import Packing, landing
 from tidings.worker.signals import Signal
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-DOCS = Path(__file__).parents[2] / "docs" / "fleet.md"
+DOCS = Path(__file__).parents[2] / "docs" / "fleet-reference.md"
 PASSWORDS = {user: f"p0123456789abcdef{user}" for user in ("admin", "billing", "eu", "us")}
 FLEET = Fleet(("eu", "us"))
 NO_JETSTREAM = '{ service: { account: FLEET, subject: "tidings.none" }, to: "$JS.API.INFO" }'

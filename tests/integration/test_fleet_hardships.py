@@ -433,9 +433,9 @@ class _Small:
 
 
 def permissions() -> str:
-    """Return what docs/fleet.md says that members may do, as NATS reads it; with another source, `shop`."""
+    """Return what docs/fleet-reference.md says that members may do, as NATS reads it; with another source, `shop`."""
     users = []
-    text = (Path(__file__).parents[2] / "docs" / "fleet.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "fleet-reference.md").read_text()
     rows = [line.split("|")[1:4] for line in text.partition("## Who may do what")[2].splitlines() if line.startswith("| ")]
     for who, may_publish, may_subscribe in rows[1:]:
         name = next((word for word in ("billing", "eu") if f"`{word}`" in who), "root")

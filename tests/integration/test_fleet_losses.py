@@ -1,4 +1,4 @@
-"""What happens when something of a fleet is lost: a test of each row of the table in docs/fleet.md, with real nodes and databases."""
+"""What happens when something of a fleet is lost: a test of each row of the table in docs/fleet-losses.md, with real nodes and databases."""
 
 import asyncio
 import json

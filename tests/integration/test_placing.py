@@ -299,5 +299,8 @@ async def test_an_installation_that_joins_keeps_its_groups_and_leaves_again(
     fleet = await place(config, (), "east")
     assert fleet.home_of(group) == "east"
     assert fleet.moved == {group: "east"}
+    with pytest.raises(StartupError, match="A worker is at work here"):
+        await leave_as_home(config)  # it would go on as a home, and write again which one it is
+    await east.engine.sql("delete from tidings.workers")
     assert await leave_as_home(config) == "east"
     assert await leave_as_home(config) is None

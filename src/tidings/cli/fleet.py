@@ -55,7 +55,10 @@ def run_relay_until_signal(config: Config, *, as_json: bool) -> int:
 def run_leave(config: Config, *, as_json: bool) -> None:
     """Have a database be a source no more, and say so."""
     sent = asyncio.run(leave(config))
-    said = f"{sent} flights were sent that waited. This database is no source any more: serve and worker may run here."
+    said = (
+        f"{sent:,} flights were sent that waited. This database is no source any more: serve and worker may run here, and "
+        "route what is committed from now on and what the relay had not taken."
+    )
     click.echo(msgspec.json.encode({"sent": sent}) if as_json else said)
 
 
@@ -121,7 +124,8 @@ def run_move(
         click.echo(f"{group_id} lives where it lived.")
     else:
         for name, count in moved.rows.items():
-            click.echo(f"{name}: {count}")
+            if count:  # most of forty tables have nothing of a group
+                click.echo(f"{name}: {count}")
         click.echo(
             f"{group_id} would live at {home}. That is what would be copied at the moment of the move; history follows it."
             if doing == "plan"

@@ -154,7 +154,7 @@ class _Noting:
         self._is_login_refused |= "authorization violation" in str(error).lower()
         if (said := str(error)[:MAX_SAID]) != self._said and "permissions violation" in said.lower():
             self._said = said  # else nothing tells it from a stream that does not answer
-            logger.error("%s. Give this member what docs/fleet.md says it needs.", said)
+            logger.error("%s. Give this member what docs/fleet-reference.md says it needs.", said)
 
     def unreached(self, error: Exception) -> StartupError:
         """Return why no server could be reached."""
@@ -176,7 +176,7 @@ class _Noting:
         """Return why no answer comes, where they were refused to come to us."""
         return StartupError(
             f"NATS at {self._shown} does not let this login hear answers at {inbox}.>, so that none comes. Write the login "
-            "into TIDINGS_STREAM that may do this (docs/fleet.md, who may do what in the stream)."
+            "into TIDINGS_STREAM that may do this (docs/fleet-reference.md, who may do what in the stream)."
         )
 
     async def lost(self) -> None:

