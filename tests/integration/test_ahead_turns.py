@@ -27,6 +27,7 @@ from tidings.store import relay as relays
 from tidings.store import webhooks
 from tidings.transport.stream import Stream
 from tidings.transport.stream_ahead import AheadStream, ahead_of
+from tidings.transport.stream_away import StreamAwayError
 from tidings.transport.stream_flights import SEND_SECONDS
 from tidings.worker import ahead_session
 from tidings.worker.ahead import Ahead, Ready
@@ -329,6 +330,44 @@ async def test_where_not_all_can_be_told_the_turn_is_given_back_all_the_same(
     session._untold[2, uuid4()] = [answer()]
     await session._end()
     assert (await said(beside)).state is Whose.ENDED
+
+
+class Failing(AheadStream):
+    """Takes nothing so many times, as a stream that is away."""
+
+    left = 2
+
+    async def put(self, number: int, data: bytes) -> None:
+        if self.left:
+            self.left -= 1
+            raise StreamAwayError("no answer")
+        await super().put(number, data)
+
+
+async def test_a_stream_that_is_away_as_the_database_comes_back_is_waited_for_with_what_was_answered(
+    home: Engine, way: Stream, hands: Hands
+) -> None:
+    failing = Failing(way, "here")
+    session = await session_of(home, way, hands, await taken(failing, hands))
+    session._beside, session._untold[2, uuid4()] = failing, [answer()]
+    await session._end()
+    assert await failing.numbers() == {2: 1}
+    assert (await said(failing)).state is Whose.ENDED
+
+
+async def test_it_is_not_waited_for_beyond_a_minute(home: Engine, way: Stream, hands: Hands) -> None:
+    class Never(Failing):
+        async def put(self, number: int, data: bytes) -> None:
+            self.left += 1
+            hands.now += ahead_session.LAST_SECONDS / 2
+            raise StreamAwayError("no answer")
+
+    never = Never(way, "here")
+    session = await session_of(home, way, hands, await taken(never, hands))
+    session._beside, session._untold[2, uuid4()] = never, [answer()]
+    await session._end()
+    assert never.left == Failing.left + 2
+    assert (await said(never)).state is Whose.ENDED
 
 
 async def test_nothing_is_begun_while_more_is_untold_than_may_be(

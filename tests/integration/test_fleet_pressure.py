@@ -494,6 +494,23 @@ async def test_a_home_notes_what_it_sees_for_pages_figures_and_doctor(home: Engi
     assert {"source_waits", "source_full"} <= {one.name for one in problems}
 
 
+@pytest.mark.parametrize("is_whole", [True, False], ids=["the stream", "what gives its flights out"])
+async def test_a_home_whose_stream_is_gone_says_so_and_not_that_nobody_works(home: Engine, way: Stream, is_whole: bool) -> None:
+    services, at_work = home.services, _AtWork()
+    at_work.is_at_work.clear()  # who is to land what comes cannot even begin
+    lookout = Lookout(services.wide, way, at_work, services.clock, "here", await claim(services.wide, way.bucket, "here", 1))
+    if is_whole:
+        await way.jetstream.delete_stream("TIDINGS_here")
+    else:
+        await way.jetstream.delete_consumer("TIDINGS_here", "home")
+    assert await lookout.run_once() is not None
+    watched = await operations.read(services)
+    assert watched is not None
+    assert [one.name for one in watched.troubles] == ["stream_missing"]
+    assert "Run tidings stream init again" in watched.troubles[0].sentence
+    assert await lookout.run_once() is None, "one of them looks"
+
+
 async def test_a_table_that_is_at_sources_alone_is_no_trouble_of_a_home(home: Engine) -> None:
     services = home.services
     await home.sql("insert into tidings.groups (id) values ('acme')")

@@ -35,6 +35,8 @@ IDLE_INTERVAL: Final = 0.1  # seconds between looks for flights, and at answers 
 FLEET_INTERVAL: Final = 2.0  # seconds between looks where groups live
 READ_AT_ONCE: Final = 8  # flights that are begun between two looks at whatever else there is
 TOLD_AT_ONCE: Final = 16  # flights whose answers are put into the stream at a time
+LAST_SECONDS: Final = 60.0  # that a stream is waited for which is away as the database comes back, with what it was not told
+LAST_INTERVAL: Final = 0.5  # seconds between tries
 MAX_REMEMBERED: Final = 100_000  # flights that were begun; as many as may have answers
 MAX_UNTOLD_BYTES: Final = 16 * 2**20  # of answers that the stream has not yet, beyond which nothing is begun
 MAX_DOUBTS: Final = 100  # messages about flights that may be landed: one for each time that the database went
@@ -235,14 +237,25 @@ class Session:
         for delivery in self._lanes.leave():
             self._under_way.pop(delivery, None)
         await self._attempts.drain(ahead.GRACE_SECONDS)
-        try:
-            await self._tell()
-        except StreamAwayError as error:
-            left = sum(map(len, self._untold.values()))
-            logger.warning("%d attempts that were made ahead are not on record, and will be made again: %s", left, error)
+        await self._tell_the_rest()
         # Also when not all could be told, as where the stream is full: nobody is to wait for that.
         with suppress(StreamAwayError):
             await self._turn.leave()
+
+    async def _tell_the_rest(self) -> None:
+        """Tell what is left. A stream that is away is waited for: before it is back nobody can land anything, either."""
+        until = self._monotonic() + LAST_SECONDS
+        while True:
+            try:
+                return await self._tell()
+            except StreamAwayError as error:
+                if error.why is not Why.AWAY or self._monotonic() >= until:
+                    left = sum(map(len, self._untold.values()))
+                    logger.warning(
+                        "%d attempts that were made ahead are not on record, and will be made again: %s", left, error
+                    )
+                    return None
+            await asyncio.sleep(LAST_INTERVAL)
 
     # What is sent --------------------------------------------------------------------------------------------------------
 

@@ -80,17 +80,21 @@ class Lookout:
             if await self._way.bucket.claim(self._home, self._identity, is_to_take=False) != self._identity:
                 self._displaced.set()
                 return None
-            if not self._at_work.is_at_work.is_set:
+            if await self._is_left_to_another():
                 return None
             seen = await look(self._way, [self._home], self._clock.now())
         except StreamAwayError as error:
-            if not self._at_work.is_at_work.is_set:
+            if await self._is_left_to_another():
                 return None
             seen = away(self._clock, error)
         seen = msgspec.structs.replace(seen, sources={name: self._ours(said) for name, said in seen.sources.items()})
         async with self._database.connection() as connection:
             await fleet.put_seen(connection, seen)
         return seen
+
+    async def _is_left_to_another(self) -> bool:
+        """Whether another process looks, which lands what comes. Without a stream of the home nobody lands: then any looks."""
+        return not self._at_work.is_at_work.is_set and await _is_seen(self._database, self._clock)
 
     def _ours(self, report: Report | None) -> Report | None:
         """Return what a source says, as far as it is about this home."""
@@ -114,3 +118,10 @@ async def note_away(database: Database, clock: Clock, error: Exception) -> None:
             await fleet.put_seen(connection, away(clock, error))
     except UNAVAILABLE as unavailable:
         database.outages.failed(unavailable)
+
+
+async def _is_seen(database: Database, clock: Clock) -> bool:
+    """Whether a process of the home has looked lately."""
+    async with database.connection() as connection:
+        known = await fleet.seen(connection)
+    return known is not None and clock.now() - known.at < SILENT
