@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -38,6 +38,11 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
         """The delivery that it was an attempt of."""
         return delivery_id(self.event_id, self.webhook_id)
 
+    @property
+    def ended_at(self) -> datetime:
+        """When the receiver had answered, or it was given up."""
+        return self.started_at + timedelta(milliseconds=self.exchange.timings.total_ms)
+
 
 def answer_of(result: Result) -> Answer | None:
     """Return what came of an attempt; None: none was made."""
@@ -51,6 +56,8 @@ def answer_of(result: Result) -> Answer | None:
 
 _Text = Annotated[str, msgspec.Meta(max_length=MAX_BYTES)]
 _Number = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+_Milliseconds = Annotated[float, msgspec.Meta(ge=0, lt=1e9)]
+_YEARS: Final = range(2000, 9000)  # in which something may have happened here, with room for what is added to that
 
 
 class _Written(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -65,7 +72,9 @@ class _Written(msgspec.Struct, frozen=True, array_like=True, gc=False):
     is_truncated: bool
     failure: str | None
     error: _Text | None
-    timings: tuple[float | None, float | None, float | None, float | None, float]
+    timings: tuple[
+        _Milliseconds | None, _Milliseconds | None, _Milliseconds | None, _Milliseconds | None, _Milliseconds
+    ]  # fmt: skip
     means: str
     retry_at: datetime | None
     reason: _Text | None
@@ -179,7 +188,7 @@ def of_outbox(values: Iterable[bytes]) -> dict[UUID, Answer]:
 
 
 def _read(one: _Written) -> Answer:
-    if one.started_at.tzinfo is None or one.failure not in {None, *FAILURES}:
+    if not _is_instant(one.started_at) or one.failure not in {None, *FAILURES}:
         raise ValueError("no answer")
     exchange = Exchange(
         one.status, tuple(one.headers), one.body, one.is_truncated, one.failure, one.error, timings=Timings(*one.timings)
@@ -196,6 +205,10 @@ def _meant(one: _Written) -> Outcome:
             return GiveUp(reason)
         case "gone":
             return Gone(reason)
-        case "retry" if one.retry_at is not None and one.retry_at.tzinfo is not None:
+        case "retry" if one.retry_at is not None and _is_instant(one.retry_at):
             return RetryAt(one.retry_at, reason)
     raise ValueError("no outcome")
+
+
+def _is_instant(at: datetime) -> bool:
+    return at.tzinfo is not None and at.year in _YEARS

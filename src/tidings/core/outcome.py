@@ -115,6 +115,7 @@ class Result(msgspec.Struct, frozen=True, gc=False):
         webhook_version: The version of the webhook it was made with.
         signer_id: Which keys of the installation signed it, where they did.
         context: What it was about; None where nobody tells of it.
+        ended_at: When it ended, where that was long before it is recorded; None: just now.
     """
 
     delivery: Delivery
@@ -124,6 +125,7 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     webhook_version: int | None = None
     signer_id: int | None = None
     context: Context | None = None
+    ended_at: datetime | None = None
 
     @property
     def reason(self) -> str | None:
