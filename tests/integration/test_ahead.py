@@ -24,7 +24,7 @@ from tidings.worker.ahead_turn import Turn as AheadTurn
 from tidings.worker.answered import Answered
 from tidings.worker.signals import Signal
 
-pytest_plugins = ("tests.support.fleet_fixtures", "tests.support.ahead")
+pytest_plugins = ("tests.support.fleet_fixtures", "tests.support.ahead_fixtures")
 
 
 async def test_what_comes_while_the_database_is_away_is_delivered_and_recorded_once(

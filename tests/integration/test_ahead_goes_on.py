@@ -13,7 +13,7 @@ from tidings.store.database import UNAVAILABLE
 from tidings.worker.answered import Answered
 from tidings.worker.signals import Signal
 
-pytest_plugins = ("tests.support.fleet_fixtures", "tests.support.ahead")
+pytest_plugins = ("tests.support.fleet_fixtures", "tests.support.ahead_fixtures")
 
 
 async def test_nobody_is_asked_to_end_before_the_database_is_back(away: Away) -> None:

@@ -39,7 +39,7 @@ from tidings.worker.intake import MAX_OUTBOX, Intake
 from tidings.worker.routes import CurrentRoutes
 from tidings.worker.signals import Signal
 
-pytest_plugins = ("tests.support.fleet_fixtures", "tests.support.ahead")
+pytest_plugins = ("tests.support.fleet_fixtures", "tests.support.ahead_fixtures")
 
 _NUMBERS = count(1)
 US = Said(Whose.AHEAD, "us", machine_time())

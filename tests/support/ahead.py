@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import asyncpg
 import msgspec
-import pytest
 
 from tests.support.engine import Engine, engine_of, eventually
 from tests.support.fleet import landing_at, relaying
@@ -93,11 +92,6 @@ class Hands:
         return self.now
 
 
-@pytest.fixture
-def hands() -> Hands:
-    return Hands()
-
-
 async def ready_at(home: Engine, hands: Hands | None = None) -> Ready:
     """What the worker of a home knows, as new as its database."""
     ready = Ready(home.services.wide, home.worker.known, **({} if hands is None else {"monotonic": hands}))
@@ -107,13 +101,6 @@ async def ready_at(home: Engine, hands: Hands | None = None) -> Ready:
 
 def answered(event_id: Any = None, webhook_id: Any = None) -> Answer:
     return Answer(event_id or uuid4(), webhook_id or uuid4(), machine_time(), Exchange(200, body=b"ok"), SUCCEEDED)
-
-
-@pytest.fixture
-async def away(config: Config, fresh_databases: Any, cluster: Cluster, way: Stream) -> AsyncIterator[Away]:
-    (url,) = await fresh_databases(1)
-    async with away_at(config, url, cluster, way) as found:
-        yield found
 
 
 @asynccontextmanager
