@@ -461,15 +461,15 @@ async def test_while_something_is_landed_nothing_is_due(home: Engine, way: Strea
 
     landing = Landing(way, "here")
     streams = Streams(way.flights, way.bucket, landing, "here")
-    one = Ahead(
-        home.services.wide, streams, await ready_at(home, hands), home.clock, away_seconds=30, monotonic=hands
-    )  # fmt: skip
+    ready = await ready_at(home, hands)
+    one = Ahead(home.services.wide, streams, ready, home.clock, away_seconds=30, monotonic=hands)
     home.services.wide.outages.failed(ConnectionRefusedError())
     try:
         for _ in range(5):
             assert not await one._is_due()
             hands.now += 29
             landing.landed += 1
+        await ready.run_once()
         assert not await one._is_due()
         hands.now += 29.9
         assert not await one._is_due()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -10,7 +10,7 @@ import msgspec
 
 from tidings.core.cargo import ROOM
 from tidings.core.event import Event, delivery_id
-from tidings.core.outcome import FAILURES, Exchange, GiveUp, Gone, Outcome, Result, RetryAt, Succeeded, Timings
+from tidings.core.outcome import FAILURES, Exchange, GiveUp, Gone, Outcome, Result, RetryAt, Succeeded, Timings, ended_at
 
 FORMAT: Final = 1
 MAX_BYTES: Final = 512 * 1024  # of a message with answers
@@ -41,7 +41,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     @property
     def ended_at(self) -> datetime:
         """When the receiver had answered, or it was given up."""
-        return self.started_at + timedelta(milliseconds=self.exchange.timings.total_ms)
+        return ended_at(self.started_at, self.exchange)
 
 
 def answer_of(result: Result) -> Answer | None:

@@ -4,7 +4,7 @@
 of the outcomes, and the worker has one `match` over them.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 import msgspec
@@ -132,6 +132,17 @@ class Result(msgspec.Struct, frozen=True, gc=False):
         """Why the attempt failed; None when it did not, or when none was made."""
         outcome = self.outcome
         return None if isinstance(outcome, Succeeded | Released) else outcome.reason
+
+    def dated(self) -> "Result":
+        """Return the same, which says when it ended: it is recorded much later, perhaps."""
+        if self.ended_at is not None:
+            return self
+        return msgspec.structs.replace(self, ended_at=ended_at(self.started_at, self.exchange))
+
+
+def ended_at(started_at: datetime, exchange: Exchange) -> datetime:
+    """Return when an attempt ended: the receiver had answered, or was given up."""
+    return started_at + timedelta(milliseconds=exchange.timings.total_ms)
 
 
 SUCCEEDED = Succeeded()

@@ -97,7 +97,7 @@ class Ahead:
         self._watched = Watched()
         self._since: float | None = None  # when the database was there last, or somebody landed something
         self._there = monotonic()  # when the database was there last, for anybody of the home
-        self._landed = -1
+        self._landed: int | None = None  # and what was landed then; None: nobody has looked since it went
         self._report: Report | None = None  # what the home said of itself last, which takes its database
         self._is_told = False
         self._stopped = Signal()
@@ -151,7 +151,7 @@ class Ahead:
         """Whether the database has been away for long enough, and nobody of the home works with it."""
         outage, now = self._outages.current, self._monotonic()
         if outage is None or is_on_purpose(outage[0]):
-            self._since, self._there = None, now
+            self._since, self._there, self._landed, self._report = None, now, None, None
             return False
         if await self._is_there_for_others(outage[0]):
             self._since = self._there = now
@@ -168,7 +168,7 @@ class Ahead:
         is_received, landed = await self._streams.beside.is_received()
         report = await self._streams.bucket.said(sender_of(self._streams.home))
         is_said = self._report is not None and report != self._report and not is_of_writing(reason)
-        is_there = is_received or landed != self._landed or is_said
+        is_there = is_received or self._landed not in {None, landed} or is_said
         self._landed, self._report = landed, report
         return is_there
 
