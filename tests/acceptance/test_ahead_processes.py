@@ -38,7 +38,17 @@ async def fleet(folder: Path, shop: str) -> AsyncIterator[tuple[Server, list[Par
         async with stream.running(folder / "nats") as cluster:
             common = {"stream": cluster.url, "secret_key": "test", "admin_key": "test"}
             made = await asyncio.to_thread(
-                run_cli, "stream", "init", "--home", "eu", "--max-bytes", "50000000", **common, data_dir=folder
+                run_cli,
+                "stream",
+                "init",
+                "--home",
+                "eu",
+                "--replicas",
+                "1",
+                "--max-bytes",
+                "50000000",
+                **common,
+                data_dir=folder,
             )
             assert made.returncode == 0, made.stdout + made.stderr
             at_home = {"port": 0, "allow_private_networks": "127.0.0.0/8", "stop_grace_seconds": 60}
