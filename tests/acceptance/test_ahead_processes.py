@@ -37,19 +37,8 @@ async def fleet(folder: Path, shop: str) -> AsyncIterator[tuple[Server, list[Par
     try:
         async with stream.running(folder / "nats") as cluster:
             common = {"stream": cluster.url, "secret_key": "test", "admin_key": "test"}
-            made = await asyncio.to_thread(
-                run_cli,
-                "stream",
-                "init",
-                "--home",
-                "eu",
-                "--replicas",
-                "1",
-                "--max-bytes",
-                "50000000",
-                **common,
-                data_dir=folder,
-            )
+            init = ("stream", "init", "--home", "eu", "--replicas", "1", "--max-bytes", "50000000")
+            made = await asyncio.to_thread(run_cli, *init, **common, data_dir=folder)
             assert made.returncode == 0, made.stdout + made.stderr
             at_home = {"port": 0, "allow_private_networks": "127.0.0.0/8", "stop_grace_seconds": 60}
             parts += [
@@ -92,6 +81,7 @@ async def test_who_sends_ahead_is_frozen_and_later_told_to_stop_and_nothing_is_l
         try:
             await come(0)
             await eventually(lambda: is_recorded(server, 1))
+            await eventually(lambda: is_known(server))
             await server.stop()
             first = await eventually(ahead)
             await come(1)
@@ -118,6 +108,14 @@ async def test_who_sends_ahead_is_frozen_and_later_told_to_stop_and_nothing_is_l
         assert row["attempt_count"] == 2, "that it was begun is on record"
         (row,) = await server.rows("select failure from tidings.attempts")
         assert row["failure"] == "stopped"
+
+
+async def is_known(server: Server) -> bool:
+    """Whether both processes have been at work for so long since the webhook was made that they know it."""
+    found: Any = await server.value(
+        "select count(*) from tidings.workers where heartbeat_at > (select max(created_at) from tidings.webhooks) + interval '4 s'"
+    )
+    return bool(found >= 2)
 
 
 async def is_recorded(server: Server, count: int) -> bool:
