@@ -81,7 +81,10 @@ async def test_a_process_that_has_only_begun_sends_nothing_before_it_knows_all_t
 ) -> None:
     """Its worker reads rules when it routes first, which it may never have done."""
     hook = await home.add_webhook("http://127.0.0.1:1/", "*")
-    rule = Rule(id=uuid7(1, 1), group_id="default", name="x", events=("*",), fields=("card",), created_at=home.clock.now())
+    now = home.clock.now()
+    rule = Rule(
+        id=uuid7(1, 1), group_id="default", name="x", events=("*",), fields=("card",), created_at=now, updated_at=now
+    )  # fmt: skip
     async with home.services.wide.transaction() as connection:
         await redaction.add(connection, rule)
         await limits.put_defaults(connection, Limits(payload_bytes=10))
