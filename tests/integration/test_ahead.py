@@ -3,107 +3,36 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
-from uuid import UUID, uuid4
+from typing import Any
+from uuid import uuid4
 
-import asyncpg
 import msgspec
-import pytest
 
-from tests.support.engine import Engine, engine_of, eventually
-from tests.support.fleet import landing_at, relaying
+from tests.support.ahead import Away, ahead_by, are_ended, is_recorded, numbers, publish
+from tests.support.engine import Engine, eventually
+from tests.support.fleet import relaying
 from tests.support.receiver import Receiver
-from tests.support.stream import Cluster
-from tests.support.switch import Switch
-from tidings.config import Config
-from tidings.core.ahead import GIVE_UP_SECONDS, RENEW_INTERVAL, Said, Turn, encode_said, read_said
+from tidings.core.ahead import GIVE_UP_SECONDS, NOBODY, RENEW_INTERVAL, Turn
 from tidings.core.cargo import FORMAT
 from tidings.store.outages import AnotherDatabaseError, RefusedConnectionError
 from tidings.transport.stream import Stream
-from tidings.transport.stream_ahead import AheadStream, ahead_of
+from tidings.transport.stream_ahead import ahead_of
 from tidings.transport.stream_flights import Flights, stream_of
-from tidings.worker.ahead import Ahead
-from tidings.worker.ahead_session import Session, Streams
-from tidings.worker.ahead_session import Turn as AheadTurn
+from tidings.worker.ahead_session import Session
+from tidings.worker.ahead_turn import Turn as AheadTurn
 from tidings.worker.answered import Answered
 from tidings.worker.signals import Signal
 
-pytest_plugins = ("tests.support.fleet_fixtures",)
-
-AWAY = 1.5  # seconds
-ATTEMPTS = "select count(*) from tidings.deliveries where attempt_count = 1 and status = 'succeeded'"
-
-
-class Away(NamedTuple):
-    """A home at work, whose database can be taken away."""
-
-    engine: Engine
-    switch: Switch
-    beside: AheadStream
-
-    async def is_ahead(self) -> bool:
-        return read_said((await self.beside.state())[0]).state is Turn.AHEAD
-
-    async def is_ended(self) -> bool:
-        return read_said((await self.beside.state())[0]).state is Turn.ENDED
-
-
-@pytest.fixture
-async def away(config: Config, fresh_databases: Any, cluster: Cluster, way: Stream) -> AsyncIterator[Away]:
-    (url,) = await fresh_databases(1)
-    async with away_at(config, url, cluster, way) as found:
-        yield found
-
-
-@asynccontextmanager
-async def away_at(config: Config, url: str, cluster: Cluster, way: Stream) -> AsyncIterator[Away]:
-    """A home at work on a database behind a switch; its user's connection does not go through it."""
-    switch = Switch(url.partition("host=")[2])
-    await switch.start()
-    name = url.partition("?")[0].rpartition("/")[2]
-    there = msgspec.structs.replace(config, database_url=switch.url(name), home="here", stream=cluster.url)
-    try:
-        async with engine_of(there, running=True) as engine:
-            await engine.user.close()
-            engine.user = await connected(url)
-            async with landing_at(engine, there, away_seconds=AWAY):
-                yield Away(engine, switch, AheadStream(way, "here"))
-    finally:
-        await switch.stop()
-
-
-async def connected(url: str) -> Any:
-    return await asyncpg.connect(url)
-
-
-async def publish(source: Engine, numbers: range, **fields: Any) -> None:
-    for number in numbers:
-        await source.sql("select tidings.publish('order.paid', $1)", json.dumps({"number": number} | fields))
-
-
-def numbers(receiver: Receiver, path: str = "/hook") -> list[int]:
-    return sorted(json.loads(one.body)["data"]["number"] for one in receiver.received if one.path == path)
-
-
-async def at_hand(engine: Engine, *ids: UUID) -> None:
-    """Wait until what is to be known of webhooks while the database is away is known."""
-
-    async def are_known() -> bool:
-        return all(engine.worker.known.routes.at_hand(one) is not None for one in ids)
-
-    await eventually(are_known)
+pytest_plugins = ("tests.support.fleet_fixtures", "tests.support.ahead_fixtures")
 
 
 async def test_what_comes_while_the_database_is_away_is_delivered_and_recorded_once(
     source: Engine, away: Away, receiver: Receiver
 ) -> None:
     home, switch = away.engine, away.switch
-    webhook = await home.add_webhook(receiver.url(), "order.*", timeout_seconds=1)
-    await at_hand(home, webhook.id)
-    async with relaying(source, away_stream(away).flights):
+    await away.hook(receiver.url())
+    async with away.relaying(source):
         await publish(source, range(3))
         await receiver.wait_for(3)
         switch.cut()
@@ -111,6 +40,8 @@ async def test_what_comes_while_the_database_is_away_is_delivered_and_recorded_o
         await receiver.wait_for(10)
         assert await away.is_ahead()
         assert await home.value("select count(*) from tidings.landed_flights") <= 3, "nothing was landed meanwhile"
+        home.clock.ahead += timedelta(minutes=1)
+        mended_at = home.clock.now()
         switch.mend()
         await eventually(lambda: is_recorded(home, 10))
         await publish(source, range(10, 12))
@@ -118,29 +49,24 @@ async def test_what_comes_while_the_database_is_away_is_delivered_and_recorded_o
     assert numbers(receiver) == list(range(12)), "none was made twice"
     assert await away.is_ended()
     (found,) = await home.sql(
-        "select min(last_status) as least, max(started_at - finished_at) as longest from tidings.deliveries"
+        "select min(last_status) as least, min(finished_at - started_at) as least_time, "
+        "count(*) filter (where finished_at > $1) as recorded_late from tidings.deliveries",
+        mended_at,
     )
     assert found["least"] == 200
+    assert found["least_time"] >= timedelta()
+    assert found["recorded_late"] == 2, "what was delivered meanwhile ended when its receiver answered"
     lane = (await home.sql("select in_flight, waiting from tidings.lanes"))[0]
     assert (lane["in_flight"], lane["waiting"]) == (0, 0)
     assert await home.unfinished() == 0
-
-
-def away_stream(away: Away) -> Stream:
-    return away.beside._way
-
-
-async def is_recorded(home: Engine, count: int) -> bool:
-    return bool(await home.value(ATTEMPTS) >= count)
 
 
 async def test_what_fails_is_tried_again_by_the_database_and_its_first_attempt_is_on_record(
     source: Engine, away: Away, receiver: Receiver
 ) -> None:
     home, switch = away.engine, away.switch
-    webhook = await home.add_webhook(receiver.url(), "order.*", timeout_seconds=1)
-    await at_hand(home, webhook.id)
-    async with relaying(source, away_stream(away).flights):
+    await away.hook(receiver.url())
+    async with away.relaying(source):
         switch.cut()
         await eventually(away.is_ahead)
         receiver.scripts.append(failing)
@@ -160,19 +86,13 @@ async def failing(_: Any, writer: asyncio.StreamWriter) -> None:
     writer.write(b"HTTP/1.1 500 Broken\r\nContent-Length: 6\r\n\r\nbroken")
 
 
-async def are_ended(home: Engine, count: int) -> bool:
-    return bool(await home.value("select count(*) from tidings.deliveries") >= count and not await home.unfinished())
-
-
 async def test_what_hangs_on_the_database_waits_for_it(source: Engine, away: Away, receiver: Receiver) -> None:
     home, switch = away.engine, away.switch
-    hooks = [
-        await home.add_webhook(receiver.url(path), "order.*", timeout_seconds=1, **fields)
-        for path, fields in (("/plain", {}), ("/ordered", {"ordered": True}), ("/slowly", {"rate_per_second": 100.0}))
-    ]
-    hooks.append(await home.add_webhook(receiver.url("/patient"), "order.*", timeout_seconds=300))
-    await at_hand(home, *(hook.id for hook in hooks))
-    async with relaying(source, away_stream(away).flights):
+    await away.hook(receiver.url("/plain"))
+    await away.hook(receiver.url("/ordered"), ordered=True)
+    await away.hook(receiver.url("/slowly"), rate_per_second=100.0)
+    await away.hook(receiver.url("/patient"), timeout_seconds=300)
+    async with away.relaying(source):
         switch.cut()
         await publish(source, range(3))
         await receiver.wait_for(3)
@@ -188,9 +108,8 @@ async def test_what_was_answered_waits_with_its_event_where_that_goes_through_th
 ) -> None:
     """As where something waits in the outbox when the database comes back."""
     home, switch = away.engine, away.switch
-    webhook = await home.add_webhook(receiver.url(), "order.*", timeout_seconds=1)
-    await at_hand(home, webhook.id)
-    async with relaying(source, away_stream(away).flights):
+    await away.hook(receiver.url())
+    async with away.relaying(source):
         switch.cut()
         await publish(source, range(4))
         await receiver.wait_for(4)
@@ -212,8 +131,7 @@ async def waits(home: Engine, count: int) -> bool:
 
 async def test_a_lane_has_no_more_under_way_than_it_may(source: Engine, away: Away, receiver: Receiver) -> None:
     home, switch = away.engine, away.switch
-    webhook = await home.add_webhook(receiver.url(), "order.*", timeout_seconds=1, concurrency=2)
-    await at_hand(home, webhook.id)
+    await away.hook(receiver.url(), concurrency=2)
     under_way, most, opened = 0, 0, asyncio.Event()
 
     async def counting(_: Any, writer: asyncio.StreamWriter) -> None:
@@ -227,7 +145,7 @@ async def test_a_lane_has_no_more_under_way_than_it_may(source: Engine, away: Aw
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     receiver.otherwise = counting
-    async with relaying(source, away_stream(away).flights):
+    async with away.relaying(source):
         switch.cut()
         await publish(source, range(20))
         await receiver.wait_for(20)
@@ -237,29 +155,15 @@ async def test_a_lane_has_no_more_under_way_than_it_may(source: Engine, away: Aw
     assert numbers(receiver) == list(range(20))
 
 
-async def test_a_process_that_dies_while_it_sends_ahead_keeps_nobody_from_landing_for_long(
-    source: Engine, away: Away, receiver: Receiver
-) -> None:
+async def test_a_process_that_dies_while_it_sends_ahead_keeps_nobody_from_landing_for_long(away: Away) -> None:
     """Its turn is over by its silence. What it had not told is delivered again."""
-    home = away.engine
-    webhook = await home.add_webhook(receiver.url(), "order.*", timeout_seconds=1)
-    await at_hand(home, webhook.id)
-    _, revision = await away.beside.state()
-    dead = encode_said(Said(Turn.AHEAD, "dead", datetime.now(UTC), 5))
-    assert await away.beside.change(dead, revision) is not None
-    stopped = Signal()
-    told = Answered(away.beside, silent_seconds=0.5)
-    await told.begin(stopped)
+    await away.say(ahead_by("dead"))
+    await Answered(away.beside, silent_seconds=0.5).begin(Signal())
     assert await away.is_ended()
 
 
 async def test_only_one_process_sends_ahead_and_another_goes_on_when_it_is_silent(away: Away) -> None:
-    home = away.engine
-    services = home.services
-    streams = Streams(away_stream(away).flights, away_stream(away).bucket, away.beside, "here")
-    aheads = [
-        Ahead(services.wide, streams, home.worker.known, services.clock, away_seconds=0, silent_seconds=0.5) for _ in range(2)
-    ]
+    aheads = [await away.ahead(silent_seconds=0.5) for _ in range(2)]
     turns = [await ahead._take_turn() for ahead in aheads]
     assert [turn is not None for turn in turns] == [True, False]
     assert turns[0] is not None
@@ -277,8 +181,7 @@ async def test_only_one_process_sends_ahead_and_another_goes_on_when_it_is_silen
 async def test_nothing_is_sent_ahead_while_somebody_of_the_home_lands(away: Away) -> None:
     """As where this process alone has lost the database."""
     services = away.engine.services
-    streams = Streams(away_stream(away).flights, away_stream(away).bucket, away.beside, "here")
-    ahead = Ahead(services.wide, streams, away.engine.worker.known, services.clock, away_seconds=0.5)
+    ahead = await away.ahead(away_seconds=0.5)
     services.wide.outages.failed(ConnectionRefusedError())
     try:
 
@@ -296,8 +199,7 @@ async def test_nothing_is_sent_ahead_while_somebody_of_the_home_lands(away: Away
 
 async def test_where_postgresql_refuses_us_nothing_is_sent_ahead(away: Away) -> None:
     services = away.engine.services
-    streams = Streams(away_stream(away).flights, away_stream(away).bucket, away.beside, "here")
-    ahead = Ahead(services.wide, streams, away.engine.worker.known, services.clock, away_seconds=0)
+    ahead = await away.ahead()
     for error in (AnotherDatabaseError(), RefusedConnectionError()):
         services.wide.outages._began = None
         services.wide.outages.failed(error)
@@ -310,9 +212,8 @@ async def test_who_landed_when_the_database_fell_silent_asks_what_was_sent_ahead
 ) -> None:
     """Its statement is answered after all, over the connection it has: to it nothing has failed."""
     home, switch = away.engine, away.switch
-    webhook = await home.add_webhook(receiver.url(), "order.*", timeout_seconds=1)
-    await at_hand(home, webhook.id)
-    async with relaying(source, away_stream(away).flights):
+    await away.hook(receiver.url())
+    async with away.relaying(source):
         await publish(source, range(1))
         await eventually(lambda: is_recorded(home, 1))
         switch.silence()
@@ -330,11 +231,10 @@ async def test_what_was_answered_is_kept_where_postgresql_refuses_another_event_
     source: Engine, away: Away, receiver: Receiver
 ) -> None:
     home, switch = away.engine, away.switch
-    webhook = await home.add_webhook(receiver.url(), "order.*", timeout_seconds=1)
-    await at_hand(home, webhook.id)
+    await away.hook(receiver.url())
     for table in ("outbox", "events"):
         await home.sql(f"alter table tidings.{table} add constraint refused check (type <> 'order.refused')")
-    async with relaying(source, away_stream(away).flights):
+    async with away.relaying(source):
         switch.cut()
         await eventually(away.is_ahead)
         async with source.user.transaction():  # one flight
@@ -350,14 +250,12 @@ async def test_what_was_answered_is_kept_where_postgresql_refuses_another_event_
 
 async def test_who_is_stopped_while_another_sends_ahead_does_not_learn_that_it_has_ended(away: Away) -> None:
     """So that what is at hand then is landed by somebody who knows what was answered."""
-    _, revision = await away.beside.state()
-    assert await away.beside.change(encode_said(Said(Turn.AHEAD, "alive", datetime.now(UTC), 5)), revision) is not None
+    await away.say(ahead_by("alive"))
     stopped = Signal()
     stopped.set()
     assert not await Answered(away.beside).begin(stopped)
-    value, revision = await away.beside.state()
-    assert read_said(value).state is Turn.ENDING
-    await away.beside.change(encode_said(Said()), revision)
+    assert (await away.said()).state is Turn.ENDING
+    await away.say(NOBODY)
     assert await Answered(away.beside).begin(stopped)
 
 
@@ -365,9 +263,8 @@ async def test_a_flight_that_its_sender_sends_again_much_later_is_sent_ahead_onc
     source: Engine, away: Away, receiver: Receiver
 ) -> None:
     """The stream itself knows a flight again for two minutes alone."""
-    home, way = away.engine, away_stream(away)
-    webhook = await home.add_webhook(receiver.url(), "order.*", timeout_seconds=1)
-    await at_hand(home, webhook.id)
+    home, way = away.engine, away.way
+    await away.hook(receiver.url())
     its = (await way.jetstream.stream_info(stream_of("here"))).config
     await way.jetstream.update_stream(its.evolve(duplicate_window=0.1))
     async with relaying(source, way.flights):
@@ -412,21 +309,20 @@ async def test_what_is_read_after_the_turn_may_be_over_is_not_begun_and_is_read_
     source: Engine, away: Away, receiver: Receiver
 ) -> None:
     """As where this process stood still while it asked."""
-    home, way, services = away.engine, away_stream(away), away.engine.services
-    webhook = await home.add_webhook(receiver.url(), "order.*", timeout_seconds=1)
-    await at_hand(home, webhook.id)
+    home, way = away.engine, away.way
+    await away.hook(receiver.url())
+    ahead = await away.ahead()
     away.switch.cut()
     await eventually(away.is_ahead)
     await away.beside.change(b"", (await away.beside.state())[1])  # whoever has the turn has it no more
     await pack_and_send(source, way)
     slow = Slow(way.flights)
-    streams = Streams(slow, way.bucket, away.beside, "here")
-    ahead = Ahead(services.wide, streams, home.worker.known, services.clock, away_seconds=0)
     turn = slow.turn = await ahead._take_turn()
     assert turn is not None
     session = Session(
-        streams, home.worker.known, services.clock, turn, since=-1e9, is_over=lambda: False, monotonic=time.monotonic
-    )
+        away.streams._replace(way=slow), home.worker.known, home.clock, turn,
+        since=-1e9, is_over=lambda: False, monotonic=time.monotonic,
+    )  # fmt: skip
     session._next = await way.flights.first("here")
     begins_at = session._next
     assert not await session._begin_some()
@@ -451,12 +347,7 @@ async def pack_and_send(source: Engine, way: Stream) -> None:
 
 
 async def test_whoever_goes_on_for_one_who_is_silent_waits_for_what_that_one_had_under_way(away: Away) -> None:
-    services = away.engine.services
-    streams = Streams(away_stream(away).flights, away_stream(away).bucket, away.beside, "here")
-    one, other = (
-        Ahead(services.wide, streams, away.engine.worker.known, services.clock, away_seconds=0, silent_seconds=GIVE_UP_SECONDS)
-        for _ in range(2)
-    )
+    one, other = [await away.ahead(silent_seconds=GIVE_UP_SECONDS) for _ in range(2)]
     assert await one._take_turn() is not None
     other._watched.silent_for((await away.beside.state())[1], time.monotonic() - GIVE_UP_SECONDS)
     other._since = 0.0  # it has been without the database for long
@@ -469,8 +360,7 @@ async def test_an_event_that_nobody_can_route_keeps_nothing_else_from_being_sent
     source: Engine, away: Away, receiver: Receiver, way: Stream
 ) -> None:
     home, switch = away.engine, away.switch
-    webhook = await home.add_webhook(receiver.url(), "order.*", timeout_seconds=1)
-    await at_hand(home, webhook.id)
+    await away.hook(receiver.url())
     early = "0001-01-01T00:00:00+14:00"  # there is no such time in UTC
     event = [uuid4(), "default", "publish", "order.paid", None, None, None, None, "{}", None, early, None, None, None, 0, None]
     async with relaying(source, way.flights):
@@ -489,9 +379,8 @@ async def test_where_the_stream_has_no_room_for_what_receivers_said_it_is_told_t
 ) -> None:
     """More was under way at once than there is room for. Else all of it would be made again."""
     home, switch, count = away.engine, away.switch, 90
-    webhook = await home.add_webhook(receiver.url(), "order.*", timeout_seconds=3, concurrency=count)
-    await at_hand(home, webhook.id)
-    room = (await away_stream(away).jetstream.stream_info(ahead_of("here"))).config.max_bytes or 0
+    await away.hook(receiver.url(), timeout_seconds=3, concurrency=count)
+    room = (await away.way.jetstream.stream_info(ahead_of("here"))).config.max_bytes or 0
     all_came = asyncio.Event()
 
     async def long_winded(_: Any, writer: asyncio.StreamWriter) -> None:
@@ -502,7 +391,7 @@ async def test_where_the_stream_has_no_room_for_what_receivers_said_it_is_told_t
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
     receiver.otherwise = long_winded
-    async with relaying(source, away_stream(away).flights):
+    async with away.relaying(source):
         switch.cut()
         await eventually(lambda: is_open(away, 3))
         await source.sql(  # in one flight, so that none waits for the others for long
@@ -516,5 +405,5 @@ async def test_where_the_stream_has_no_room_for_what_receivers_said_it_is_told_t
 
 async def is_open(away: Away, timeout_seconds: float) -> bool:
     """Whether lanes of webhooks with this timeout are open for whoever sends ahead."""
-    said = read_said((await away.beside.state())[0])
+    said = await away.said()
     return said.since is not None and datetime.now(UTC) - said.since > timedelta(seconds=timeout_seconds)

@@ -11,18 +11,18 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
+from tests.support.ahead import Hands, answered, ready_at
 from tests.support.engine import Engine, eventually
 from tests.support.fleet import FLEET, pack
 from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver
 from tidings.clock import machine_time
 from tidings.core import ahead, cargo
-from tidings.core.ahead import Said, Step, encode_said, read_said
+from tidings.core.ahead import Said, Step, encode_said, whose
 from tidings.core.ahead import Turn as Whose
-from tidings.core.answers import Answer, messages
+from tidings.core.answers import messages
 from tidings.core.event import Event, delivery_id, event_id
 from tidings.core.flips import SUSPECT
-from tidings.core.outcome import SUCCEEDED, Exchange
 from tidings.store import relay as relays
 from tidings.store import webhooks
 from tidings.transport.stream import Stream
@@ -30,33 +30,19 @@ from tidings.transport.stream_ahead import AheadStream, ahead_of
 from tidings.transport.stream_away import StreamAwayError
 from tidings.transport.stream_flights import SEND_SECONDS
 from tidings.worker import ahead_session
-from tidings.worker.ahead import Ahead, Ready
-from tidings.worker.ahead_session import TOLD_AT_ONCE, Session, Streams, Turn
+from tidings.worker.ahead import Ahead
+from tidings.worker.ahead_session import TOLD_AT_ONCE, Session, Streams
+from tidings.worker.ahead_turn import Turn
 from tidings.worker.alone import StoppedError
 from tidings.worker.answered import Answered
 from tidings.worker.intake import MAX_OUTBOX, Intake
 from tidings.worker.routes import CurrentRoutes
 from tidings.worker.signals import Signal
 
-pytest_plugins = ("tests.support.fleet_fixtures",)
+pytest_plugins = ("tests.support.fleet_fixtures", "tests.support.ahead_fixtures")
 
 _NUMBERS = count(1)
-US = Said(Whose.AHEAD, "us")
-
-
-class Hands:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def hands() -> Hands:
-    return Hands()
+US = Said(Whose.AHEAD, "us", machine_time())
 
 
 @pytest.fixture
@@ -72,12 +58,12 @@ async def taken(beside: AheadStream, hands: Hands) -> Turn:
 
 
 async def said(beside: AheadStream) -> Said:
-    return read_said((await beside.state())[0])
+    return whose((await beside.state())[0])
 
 
 async def step(beside: AheadStream, what: Step, **changes: Any) -> None:
     value, revision = await beside.state()
-    after = read_said(value).after(what, **changes)
+    after = whose(value).after(what, **changes)
     assert after is not None
     assert await beside.change(encode_said(after), revision) is not None
 
@@ -131,7 +117,7 @@ async def test_a_turn_is_given_back_though_somebody_asks_for_it_at_that_moment(w
 
         async def state(self) -> tuple[bytes, int]:
             found = await super().state()
-            if not self.is_asked and read_said(found[0]).state is Whose.AHEAD:
+            if not self.is_asked and whose(found[0]).state is Whose.AHEAD:
                 self.is_asked = True
                 await step(AheadStream(way, "here"), Step.CALL)
             return found
@@ -146,19 +132,15 @@ async def test_a_turn_is_given_back_though_somebody_asks_for_it_at_that_moment(w
 async def test_a_turn_of_another_is_neither_renewed_nor_given_back(beside: AheadStream, hands: Hands) -> None:
     turn = await taken(beside, hands)
     await step(beside, Step.BURY)
-    await step(beside, Step.TAKE, holder="another")
+    await step(beside, Step.TAKE, holder="another", since=US.since)
     hands.now += ahead.RENEW_INTERVAL
     await turn.renew(1)
     assert not turn.is_ours
     await turn.leave()
-    assert await said(beside) == Said(Whose.AHEAD, "another")
+    assert await said(beside) == Said(Whose.AHEAD, "another", US.since)
 
 
 # What is sent by it -------------------------------------------------------------------------------------------------------
-
-
-def answer(event_id: Any = None, webhook_id: Any = None) -> Answer:
-    return Answer(event_id or uuid4(), webhook_id or uuid4(), machine_time(), Exchange(200, body=b"ok"), SUCCEEDED)
 
 
 class Slow:
@@ -189,9 +171,7 @@ async def sent(source: Engine, way: Stream, flights: int) -> None:
 
 
 async def session_of(home: Engine, way: Stream, hands: Hands, turn: Turn, flights: Any = None, **fields: Any) -> Session:
-    async with home.services.wide.connection() as connection:
-        await home.worker.known.routes.at_least(connection, await webhooks.routes_version(connection))
-    await Ready(home.services.wide, home.worker.known.routes).run_once()
+    await ready_at(home)
     streams = Streams(flights or way.flights, way.bucket, AheadStream(way, "here"), "here")
     given: dict[str, Any] = {"since": 0.0, "is_over": lambda: False, "monotonic": hands} | fields
     session = Session(streams, home.worker.known, home.services.clock, turn, **given)
@@ -314,7 +294,7 @@ async def test_the_turn_is_renewed_while_much_is_told(home: Engine, way: Stream,
     session._beside = slowly
     flights = range(1, 8 * TOLD_AT_ONCE + 1)
     for number in flights:
-        session._untold[number, uuid4()] = [answer()]
+        session._untold[number, uuid4()] = [answered()]
     await session._tell()
     assert turn.is_sure, "though it took twice as long as it is sure without"
     assert await slowly.numbers() == dict.fromkeys(flights, 1)
@@ -327,7 +307,7 @@ async def test_where_not_all_can_be_told_the_turn_is_given_back_all_the_same(
     await way.jetstream.update_stream(config.evolve(max_msgs=1))
     await beside.put(1, b"as many as there may be")
     session = await session_of(home, way, hands, await taken(beside, hands))
-    session._untold[2, uuid4()] = [answer()]
+    session._untold[2, uuid4()] = [answered()]
     await session._end()
     assert (await said(beside)).state is Whose.ENDED
 
@@ -349,7 +329,7 @@ async def test_a_stream_that_is_away_as_the_database_comes_back_is_waited_for_wi
 ) -> None:
     failing = Failing(way, "here")
     session = await session_of(home, way, hands, await taken(failing, hands))
-    session._beside, session._untold[2, uuid4()] = failing, [answer()]
+    session._beside, session._untold[2, uuid4()] = failing, [answered()]
     await session._end()
     assert await failing.numbers() == {2: 1}
     assert (await said(failing)).state is Whose.ENDED
@@ -364,7 +344,7 @@ async def test_it_is_not_waited_for_beyond_a_minute(home: Engine, way: Stream, h
 
     never = Never(way, "here")
     session = await session_of(home, way, hands, await taken(never, hands))
-    session._beside, session._untold[2, uuid4()] = never, [answer()]
+    session._beside, session._untold[2, uuid4()] = never, [answered()]
     await session._end()
     assert never.left == Failing.left + 2
     assert (await said(never)).state is Whose.ENDED
@@ -418,7 +398,7 @@ async def test_after_the_outbox_was_full_nothing_is_landed_before_whoever_took_t
     turn = await taken(beside, hands)
     flight = (await way.flights.kept("here", 1)).id
     (landed_event,) = await events_of(way)
-    await beside.put(1, messages(flight, [answer(landed_event.id)])[0])
+    await beside.put(1, messages(flight, [answered(landed_event.id)])[0])
     await home.sql("delete from tidings.outbox")
     assert await landing.run_once() == 1
     assert (await said(beside)).state is Whose.ENDED
@@ -435,7 +415,7 @@ async def test_of_a_flight_that_lands_in_part_what_was_answered_to_the_rest_is_k
     (packed,) = cargo.flights(cargo.packed([whole, refused]), 1_000_000)
     await way.flights.send("here", "shop", flight, packed.data)
     turn = await taken(beside, hands)
-    await beside.put(1, messages(flight, [answer(whole.id)])[0])
+    await beside.put(1, messages(flight, [answered(whole.id)])[0])
     await turn.leave()
     told = Answered(beside)
     assert await told.begin(Signal())
@@ -519,13 +499,15 @@ async def test_while_something_is_landed_nothing_is_due(home: Engine, way: Strea
 
     landing = Landing(way, "here")
     streams = Streams(way.flights, way.bucket, landing, "here")
-    one = Ahead(home.services.wide, streams, home.worker.known, home.clock, away_seconds=30, monotonic=hands)
+    ready = await ready_at(home, hands)
+    one = Ahead(home.services.wide, streams, ready, home.clock, away_seconds=30, monotonic=hands)
     home.services.wide.outages.failed(ConnectionRefusedError())
     try:
         for _ in range(5):
             assert not await one._is_due()
             hands.now += 29
             landing.landed += 1
+        await ready.run_once()
         assert not await one._is_due()
         hands.now += 29.9
         assert not await one._is_due()

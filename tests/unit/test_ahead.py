@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tidings.core.ahead import (
     LONGEST_REST,
     MAX_LANES,
+    MAX_SAID_BYTES,
     MAX_WAITING,
     NOBODY,
     TRANSITIONS,
@@ -24,6 +25,7 @@ from tidings.core.ahead import (
     is_for_ahead,
     may_go_ahead,
     read_said,
+    whose,
 )
 from tidings.core.answers import (
     MAX_BYTES,
@@ -72,12 +74,28 @@ def test_whose_turn_it_is_changes_by_the_table_alone() -> None:
     assert all(NOBODY.after(step) is None for step in Step if step is not Step.TAKE)
 
 
-def test_what_the_key_says_is_read_as_it_was_written_and_else_says_that_nobody_has_the_turn() -> None:
+def test_what_the_key_says_is_read_as_it_was_written_and_members_that_are_not_known_are_passed_over() -> None:
     said = Said(Turn.AHEAD, "us", AT, 7)
-    assert read_said(encode_said(said)) == said
-    assert read_said(b'{"state":"ahead","holder":"us","new":1}') == Said(Turn.AHEAD, "us")
-    for broken in (b"", b"{", b'{"state":"asleep"}', b'{"state":"ahead","reached":"x"}', b"[]", b"\xff"):
-        assert read_said(broken) == NOBODY
+    assert read_said(encode_said(said)) == whose(encode_said(said)) == said
+    assert read_said(msgspec.json.encode(msgspec.to_builtins(said) | {"later": {"more": [1]}})) == said
+    assert read_said(b'{"state":"ended"}') == NOBODY
+    assert said.seconds(AT + timedelta(minutes=3)) == 180
+    assert said.seconds(AT - timedelta(hours=1)) == 0.0, "clocks differ"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"", b"{", b"\xff", b"[]", b"{}", b'{"state":"asleep"}', b"[" * MAX_SAID_BYTES, b" " * MAX_SAID_BYTES + b'{"state":"ended"}',
+        b'{"state":"ahead"}', b'{"state":"ending"}', b'{"state":"ahead","since":"2026-11-22T10:00:00"}',
+        b'{"state":"ended","since":"yesterday"}', b'{"state":"ended","reached":"x"}', b'{"state":"ended","reached":-1}',
+        b'{"state":"ended","reached":1e300}', b'{"state":"ended","holder":"' + b"x" * 101 + b'"}',
+    ],
+)  # fmt: skip
+def test_what_the_key_says_and_cannot_be_read_gives_nobody_the_turn(said: bytes) -> None:
+    assert read_said(said) is None
+    assert whose(said) == NOBODY
+    assert read_said(b'{"state":"ended","holder":"' + b"x" * 100 + b'"}') is not None
 
 
 def test_silence_is_measured_by_who_looks_from_when_a_revision_is_seen_first() -> None:
@@ -229,6 +247,23 @@ def test_answers_come_as_they_were_told_in_messages_that_are_small_enough(told: 
 def answer(**fields: Any) -> Answer:
     made: dict[str, Any] = {"exchange": Exchange(200, body=b"ok"), "outcome": SUCCEEDED}
     return Answer(**({"event_id": uuid4(), "webhook_id": uuid4(), "started_at": AT} | made | fields))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"started_at": AT.replace(year=1999)}, {"started_at": AT.replace(year=9000)}, {"started_at": AT.replace(tzinfo=None)},
+        {"outcome": RetryAt(AT.replace(year=9000), "x")}, {"exchange": Exchange(200, timings=Timings(total_ms=1e9))},
+        {"exchange": Exchange(200, timings=Timings(total_ms=float("nan")))}, {"exchange": Exchange(200, timings=Timings(-1.0))},
+    ],
+)  # fmt: skip
+def test_answers_at_no_time_that_can_be_are_not_read(fields: dict[str, Any]) -> None:
+    """Whoever adds to them, or writes them down, would break."""
+    flight = uuid4()
+    assert answers(flight, messages(flight, [answer(**fields)])) == ({}, 1)
+    at_the_bound = answer(started_at=AT.replace(year=8999), exchange=Exchange(200, timings=Timings(total_ms=1e9 - 1)))
+    assert answers(flight, messages(flight, [at_the_bound])) == ({at_the_bound.delivery_id: at_the_bound}, 0)
+    assert at_the_bound.ended_at.year == 8999
 
 
 def test_of_an_answer_that_is_too_large_alone_the_status_is_left() -> None:

@@ -6,17 +6,16 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from tidings.core.ahead import NOBODY, Said, Turn
 from tidings.core.pressure import (
     MAX_REPORT_BYTES,
     TROUBLES,
-    Ahead,
     Report,
     Seen,
     Standing,
     Trouble,
     Waits,
     Why,
-    read_ahead,
     read_report,
     still_on_the_way,
     troubles,
@@ -29,7 +28,7 @@ NOW = datetime(2026, 11, 22, tzinfo=UTC)
 WELL = Standing("eu", 1, 10, 100, 3, 3, "n1", 1.0)
 SAID = Report(NOW - timedelta(seconds=3), 5, 1.0, False, [], [Waits("eu", 1, 2, 3, 1.0, Why.NOTHING)])
 
-AHEAD = Ahead("ahead", "some process", NOW - timedelta(minutes=3), 17)
+AHEAD = Said(Turn.AHEAD, "some process", NOW - timedelta(minutes=3), 17)
 
 ILL: dict[str, Seen] = {
     "stream_away": Seen(NOW, [], away="no servers"),
@@ -63,7 +62,7 @@ def test_a_fleet_that_goes_on_has_none_nor_one_that_is_drained_on_purpose() -> N
     drained = msgspec.structs.replace(SAID, drained=["eu"], waits=[Waits("eu", 9, 2, 3, 900.0, Why.DRAINED)])
     late = msgspec.structs.replace(WELL, seconds=900.0)
     assert troubles(Seen(NOW, [late], sources={"shop": drained}, drained=["eu"])) == []
-    over = [Ahead("ended"), msgspec.structs.replace(AHEAD, state="ending"), msgspec.structs.replace(AHEAD, state="ended")]
+    over = [NOBODY, *(msgspec.structs.replace(AHEAD, state=state) for state in (Turn.ENDING, Turn.ENDED))]
     assert troubles(Seen(NOW, [WELL], ahead={str(number): said for number, said in enumerate(over)})) == []
     unbounded = msgspec.structs.replace(WELL, most_bytes=-1)
     assert troubles(Seen(NOW, [unbounded])) == []
@@ -99,27 +98,10 @@ def test_what_cannot_be_read_of_a_source_is_nothing(said: bytes) -> None:
     assert read_report(msgspec.json.encode(SAID)) == SAID
 
 
-@pytest.mark.parametrize(
-    "said",
-    [
-        b"", b"\xff", b"[]", b"{}", b'{"state": "resting"}', b"[" * 100_000, b" " * (MAX_REPORT_BYTES + 1), b'{"state": "ahead"}',
-        b'{"state": "ending"}', b'{"state": "ended", "reached": -1}', b'{"state": "ended", "reached": 1e300}',
-        b'{"state": "ended", "since": "yesterday"}', b'{"state": "ahead", "since": "2026-11-22T10:00:00"}',
-        b'{"state": "ended", "holder": "' + b"x" * 101 + b'"}',
-    ],
-)  # fmt: skip
-def test_what_cannot_be_read_of_a_home_that_sends_ahead_is_nothing(said: bytes) -> None:
-    assert read_ahead(said) is None
-
-
-def test_what_a_home_says_of_sending_ahead_is_read_and_members_that_are_not_known_are_passed_over() -> None:
-    said = msgspec.to_builtins(AHEAD) | {"later": {"more": [1]}}
-    assert read_ahead(msgspec.json.encode(said)) == AHEAD
-    assert read_ahead(b'{"state": "ended"}') == Ahead("ended")
+def test_it_is_told_for_how_long_a_home_has_sent_ahead() -> None:
     (found,) = troubles(ILL["home_ahead"])
     assert found == Trouble("home_ahead", "eu", found.sentence, 180.0)
     assert found.sentence.startswith("Home eu has sent ahead for 3 minutes, since its database is away:")
-    assert AHEAD.seconds(NOW - timedelta(hours=1)) == 0.0, "clocks differ"
 
 
 def test_a_home_is_drained_once_every_source_has_said_so_since_and_nothing_is_in_the_stream() -> None:

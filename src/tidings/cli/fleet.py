@@ -13,6 +13,7 @@ from tidings.cli.remote.inert import inert, json_text
 from tidings.cli.running import stop_on_signals, tune_gc
 from tidings.clock import machine_time
 from tidings.config import Config
+from tidings.core.ahead import Turn
 from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet
 from tidings.core.pressure import Report, Seen, Trouble, sources_of, troubles, why
@@ -179,9 +180,9 @@ def _told(seen: Seen, found: Sequence[Trouble]) -> list[str]:
 
 def _ahead_told(home: str, seen: Seen) -> list[str]:
     said = seen.ahead.get(home)
-    if said is None or said.state == "ended":
+    if said is None or said.state is Turn.ENDED:
         return []
-    ending = "; its database is back, and this ends" if said.state == "ending" else ""
+    ending = "; its database is back, and this ends" if said.state is Turn.ENDING else ""
     return [f"  has sent ahead of its database for {said.seconds(seen.at):.0f} s, flight {said.reached:,} begun last{ending}"]
 
 

@@ -11,7 +11,7 @@ One process of a home at a time sends ahead. Which, stands under a key that is c
 from collections import deque
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, Generic, TypeVar
+from typing import Annotated, Final, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -30,6 +30,7 @@ MAX_LANES: Final = 10_000  # that are remembered; as many webhooks are at hand
 MAX_WAITING: Final = 1_000  # deliveries of one lane that wait for those under way; those behind wait for the database
 MAX_OF_FLIGHT: Final = 2_000  # deliveries of one flight
 LONGEST_REST: Final = 300.0  # seconds that a lane rests after failures
+MAX_SAID_BYTES: Final = 4_096  # of what a key says
 
 
 # Whose turn it is ----------------------------------------------------------------------------------------------------------
@@ -68,32 +69,46 @@ class Said(msgspec.Struct, frozen=True):
     """What the key of a home says.
 
     Attributes:
-        holder: Who sends ahead, by a name of its own.
+        holder: Who sends ahead, or did last, by a name of its own.
         since: From when on.
         reached: The number of the last flight that it has begun.
     """
 
-    state: Turn = Turn.ENDED
-    holder: str = ""
+    state: Turn
+    holder: Annotated[str, msgspec.Meta(max_length=100)] = ""
     since: datetime | None = None
-    reached: int = 0
+    reached: Annotated[int, msgspec.Meta(ge=0, lt=2**53)] = 0
 
     def after(self, step: Step, **changes: object) -> "Said | None":
         """Return what it says after a step; None: this cannot happen now."""
         state = TRANSITIONS.get((self.state, step))
         return None if state is None else msgspec.structs.replace(self, state=state, **changes)
 
+    def seconds(self, at: datetime) -> float:
+        """Return for how many seconds its holder has sent ahead, by the clocks of both machines."""
+        return 0.0 if self.since is None else max(0.0, (at - self.since).total_seconds())
 
-NOBODY: Final = Said()
+
+NOBODY: Final = Said(Turn.ENDED)
 encode_said: Final = msgspec.json.Encoder().encode
+_decode_said: Final = msgspec.json.Decoder(Said).decode
 
 
-def read_said(value: bytes) -> Said:
-    """Return what a key says; nobody sends ahead where it cannot be read, as where there is none."""
+def read_said(value: bytes) -> Said | None:
+    """Return what a key says; None: it cannot be read, as where another version wrote it, or somebody who lies."""
+    if len(value) > MAX_SAID_BYTES:
+        return None
     try:
-        return msgspec.json.decode(value, type=Said) if value else NOBODY
-    except (msgspec.MsgspecError, ValueError):
-        return NOBODY
+        said = _decode_said(value)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    is_dated = said.since is not None and said.since.tzinfo is not None
+    return said if is_dated or said.state is Turn.ENDED else None
+
+
+def whose(value: bytes) -> Said:
+    """Return what a key says of whose turn it is; nobody's where it cannot be read, as where there is none."""
+    return read_said(value) or NOBODY
 
 
 class Watched:

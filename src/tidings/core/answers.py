@@ -10,7 +10,7 @@ import msgspec
 
 from tidings.core.cargo import ROOM
 from tidings.core.event import Event, delivery_id
-from tidings.core.outcome import FAILURES, Exchange, GiveUp, Gone, Outcome, Result, RetryAt, Succeeded, Timings
+from tidings.core.outcome import FAILURES, Exchange, GiveUp, Gone, Outcome, Result, RetryAt, Succeeded, Timings, ended_at
 
 FORMAT: Final = 1
 DOUBTS: Final = 0  # stands where the number of a flight does: flights of which nobody knows whether they are landed
@@ -40,6 +40,11 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
         """The delivery that it was an attempt of."""
         return delivery_id(self.event_id, self.webhook_id)
 
+    @property
+    def ended_at(self) -> datetime:
+        """When the receiver had answered, or it was given up."""
+        return ended_at(self.started_at, self.exchange)
+
 
 def answer_of(result: Result) -> Answer | None:
     """Return what came of an attempt; None: none was made."""
@@ -53,6 +58,8 @@ def answer_of(result: Result) -> Answer | None:
 
 _Text = Annotated[str, msgspec.Meta(max_length=MAX_BYTES)]
 _Number = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+_Milliseconds = Annotated[float, msgspec.Meta(ge=0, lt=1e9)]
+_YEARS: Final = range(2000, 9000)  # in which something may have happened here, with room for what is added to that
 
 
 class _Written(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -67,7 +74,9 @@ class _Written(msgspec.Struct, frozen=True, array_like=True, gc=False):
     is_truncated: bool
     failure: str | None
     error: _Text | None
-    timings: tuple[float | None, float | None, float | None, float | None, float]
+    timings: tuple[
+        _Milliseconds | None, _Milliseconds | None, _Milliseconds | None, _Milliseconds | None, _Milliseconds
+    ]  # fmt: skip
     means: str
     retry_at: datetime | None
     reason: _Text | None
@@ -202,7 +211,7 @@ def of_outbox(values: Iterable[bytes]) -> dict[UUID, Answer]:
 
 
 def _read(one: _Written) -> Answer:
-    if one.started_at.tzinfo is None or one.failure not in {None, *FAILURES}:
+    if not _is_instant(one.started_at) or one.failure not in {None, *FAILURES}:
         raise ValueError("no answer")
     exchange = Exchange(
         one.status, tuple(one.headers), one.body, one.is_truncated, one.failure, one.error, timings=Timings(*one.timings)
@@ -219,6 +228,10 @@ def _meant(one: _Written) -> Outcome:
             return GiveUp(reason)
         case "gone":
             return Gone(reason)
-        case "retry" if one.retry_at is not None and one.retry_at.tzinfo is not None:
+        case "retry" if one.retry_at is not None and _is_instant(one.retry_at):
             return RetryAt(one.retry_at, reason)
     raise ValueError("no outcome")
+
+
+def _is_instant(at: datetime) -> bool:
+    return at.tzinfo is not None and at.year in _YEARS

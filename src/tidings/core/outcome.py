@@ -4,7 +4,7 @@
 of the outcomes, and the worker has one `match` over them.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 import msgspec
@@ -115,6 +115,7 @@ class Result(msgspec.Struct, frozen=True, gc=False):
         webhook_version: The version of the webhook it was made with.
         signer_id: Which keys of the installation signed it, where they did.
         context: What it was about; None where nobody tells of it.
+        ended_at: When it ended, where that was long before it is recorded; None: just now.
     """
 
     delivery: Delivery
@@ -124,12 +125,24 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     webhook_version: int | None = None
     signer_id: int | None = None
     context: Context | None = None
+    ended_at: datetime | None = None
 
     @property
     def reason(self) -> str | None:
         """Why the attempt failed; None when it did not, or when none was made."""
         outcome = self.outcome
         return None if isinstance(outcome, Succeeded | Released) else outcome.reason
+
+    def dated(self) -> "Result":
+        """Return the same, which says when it ended: it is recorded much later, perhaps."""
+        if self.ended_at is not None:
+            return self
+        return msgspec.structs.replace(self, ended_at=ended_at(self.started_at, self.exchange))
+
+
+def ended_at(started_at: datetime, exchange: Exchange) -> datetime:
+    """Return when an attempt ended: the receiver had answered, or was given up."""
+    return started_at + timedelta(milliseconds=exchange.timings.total_ms)
 
 
 SUCCEEDED = Succeeded()

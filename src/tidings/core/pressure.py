@@ -7,10 +7,11 @@ source: a home reads both, and so does whoever looks after the stream.
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import msgspec
 
+from tidings.core.ahead import Said, Turn
 from tidings.core.fleet import MAX_HOMES, home_of_sender, is_of_home
 
 REPORT_INTERVAL: Final = 3.0  # seconds between two words of a source
@@ -92,27 +93,6 @@ class Drained(msgspec.Struct, frozen=True):
     revision: int
 
 
-class Ahead(msgspec.Struct, frozen=True):
-    """What a home says of sending ahead: of deliveries that it makes while its database is away.
-
-    Attributes:
-        state: `ahead`: a process of the home does; `ending`: the database is back, and the process comes to an end with it;
-            `ended`: nobody does.
-        holder: The process that does, or did last.
-        since: When it began.
-        reached: The number of the last flight that it has begun.
-    """
-
-    state: Literal["ahead", "ending", "ended"]
-    holder: Annotated[str, msgspec.Meta(max_length=100)] = ""
-    since: datetime | None = None
-    reached: _Count = 0
-
-    def seconds(self, at: datetime) -> float:
-        """Return for how long, by the clocks of both machines."""
-        return 0.0 if self.since is None else max(0.0, (at - self.since).total_seconds())
-
-
 class Standing(msgspec.Struct, frozen=True):
     """What the stream keeps for a home.
 
@@ -161,7 +141,7 @@ class Seen(msgspec.Struct, frozen=True):
     sources: dict[str, Report | None] = {}
     drained: list[str] = []
     away: str = ""
-    ahead: dict[str, Ahead | None] = {}
+    ahead: dict[str, Said | None] = {}
     parked: list[str] = []
 
 
@@ -190,18 +170,6 @@ def read_report(said: bytes) -> Report | None:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     return None if report.at.tzinfo is None else report
-
-
-def read_ahead(said: bytes) -> Ahead | None:
-    """Return what a home said of sending ahead; None: it cannot be read."""
-    if len(said) > MAX_REPORT_BYTES:
-        return None
-    try:
-        found = msgspec.json.decode(said, type=Ahead)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None
-    is_well = found.state == "ended" or (found.since is not None and found.since.tzinfo is not None)
-    return found if is_well else None
 
 
 def sources_of(seen: Seen) -> Mapping[str, Report | None]:
@@ -255,11 +223,11 @@ def _of_home(one: Standing, *, is_drained: bool) -> list[Trouble]:
     return found
 
 
-def _of_ahead(home: str, said: Ahead | None, at: datetime) -> list[Trouble]:
+def _of_ahead(home: str, said: Said | None, at: datetime) -> list[Trouble]:
     if said is None:
         text = f"What home {home} says of sending ahead of its database cannot be read. Run one version everywhere."
         return [Trouble("home_ahead_unread", home, text)]
-    if said.state != "ahead":
+    if said.state is not Turn.AHEAD:
         return []
     seconds = said.seconds(at)
     text = (

@@ -26,7 +26,6 @@ LIST_SECONDS: Final = 10.0  # for a home's part of a list
 READ_INTERVAL: Final = 1.0  # seconds between looks whether groups live elsewhere by now
 NEXT_BEFORE: Final = "Tidings-Before"  # of a part of the audit: its next page has what has a smaller number
 MAX_SAID: Final = 65_536  # bytes of what a home answers to a question of ours; a key with its scopes has a few hundred
-UNREAD: Final = (ValueError, RecursionError)  # said of an answer that is no JSON, no text, or none of what a home answers
 
 
 class About(msgspec.Struct, frozen=True):

@@ -17,13 +17,8 @@ from tidings.core.errors import InvalidInputError
 from tidings.core.pages import fingerprint
 from tidings.core.positions import START, Part, Positions, Together, is_of_all, opened, sealed, together
 from tidings.core.voucher import VouchedKey
-<<<<<<< HEAD
-from tidings.operations import audit, groups, set_aside
-from tidings.operations.across import UNREAD, Across
-=======
 from tidings.operations import audit, groups, set_aside, told_lists
 from tidings.operations.across import Across
->>>>>>> w/operate
 from tidings.operations.groups import Group
 from tidings.operations.services import Services
 from tidings.operations.set_aside import SetAside
@@ -183,13 +178,8 @@ async def _parts(
             found[across.home] = await own(begin.parts[across.home])
         for home, answer in (await asking).items():
             try:
-<<<<<<< HEAD
-                found[home] = read(body, next_)
-            except UNREAD as error:
-=======
                 found[home] = read(answer, begin.parts[home])
             except told_lists.UNREAD as error:
->>>>>>> w/operate
                 logger.warning("home %s answers what cannot be read, and is left out: %s", home, error)
     finally:
         asking.cancel()

@@ -27,7 +27,7 @@ from tidings.core.api_key import ApiKey, fits, id_of
 from tidings.core.errors import HomeAwayError, HomesDisagreeError, MalformedBodyError, TidingsError
 from tidings.core.homes import KEYS, UNREAD
 from tidings.core.scopes import known_scopes
-from tidings.operations.across import UNREAD, Across
+from tidings.operations.across import Across
 from tidings.operations.admission import BELIEVED, Admission
 
 logger = logging.getLogger("tidings.homes")
@@ -197,14 +197,10 @@ class ForeignKeys:
             async with asyncio.timeout(ANSWER_SECONDS), line.room:
                 said = await self._across.ask(home, KEYS, content, seconds=ANSWER_SECONDS)
             return _read(msgspec.json.decode(said, type=Told), asked.named)
-<<<<<<< HEAD
         except (*UNREAD, KeyError, TypeError) as error:
             why = "Correct its address in TIDINGS_HOMES, or run one version everywhere."
             raise HomeAwayError(f"What home {home} of the fleet answers cannot be read. {why}", home=home) from error
         except (TimeoutError, HomesDisagreeError) as error:
-=======
-        except (TimeoutError, HomesDisagreeError, KeyError, TypeError, *UNREAD) as error:
->>>>>>> w/operate
             why = str(error) or f"nothing came within {ANSWER_SECONDS:g} s"
             raise HomeAwayError(f"Home {home} of the fleet does not answer: {why}. Try again.", home=home) from error
         finally:

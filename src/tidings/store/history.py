@@ -89,11 +89,12 @@ async def add_attempts(connection: Connection, results: Sequence[Result], now: d
 
 
 async def add_deliveries(connection: Connection, results: Sequence[Result], now: datetime) -> None:
-    """Write deliveries that these results end, each with its last attempt. None began after now, which is when they end."""
+    """Write deliveries that these results end, each with its last attempt. None began or ended after now."""
     records = [
         (
-            d.id, d.webhook_id, d.event_id, d.group_id, d.is_test, final_state(r.outcome), d.attempt_number, now,
-            min(r.started_at, now), r.exchange.status, r.reason, *_response(r),
+            d.id, d.webhook_id, d.event_id, d.group_id, d.is_test, final_state(r.outcome), d.attempt_number,
+            now if r.ended_at is None else min(r.ended_at, now), min(r.started_at, now), r.exchange.status, r.reason,
+            *_response(r),
         )
         for r in results
         for d in (r.delivery,)

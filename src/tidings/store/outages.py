@@ -57,12 +57,15 @@ _REFUSED = (
     "now. The log says which; it goes on by itself."
 )
 
+_DISK_FULL = "PostgreSQL cannot write: its disk is full. Free some space; it goes on by itself."
+_FILES = "PostgreSQL cannot read or write its files. See its log, and its disk."
+_READ_ONLY = (
+    "PostgreSQL is read-only: a standby, or default_transaction_read_only is on. It goes on by itself once it may write."
+)
+
 _SENTENCES: tuple[tuple[type[BaseException], str], ...] = (
-    (asyncpg.DiskFullError, "PostgreSQL cannot write: its disk is full. Free some space; it goes on by itself."),
-    (
-        asyncpg.exceptions.PostgresSystemError,
-        "PostgreSQL cannot read or write its files. See its log, and its disk.",
-    ),
+    (asyncpg.DiskFullError, _DISK_FULL),
+    (asyncpg.exceptions.PostgresSystemError, _FILES),
     (
         asyncpg.TooManyConnectionsError,
         "PostgreSQL has no connection left. Close some of others, or raise its max_connections.",
@@ -72,10 +75,7 @@ _SENTENCES: tuple[tuple[type[BaseException], str], ...] = (
         "PostgreSQL's queue of notifications is full: a session that listens reads none. Its log names that one: end it.",
     ),
     (asyncpg.exceptions.OutOfMemoryError, "PostgreSQL is out of memory. See its log."),
-    (
-        asyncpg.ReadOnlySQLTransactionError,
-        "PostgreSQL is read-only: a standby, or default_transaction_read_only is on. It goes on by itself once it may write.",
-    ),
+    (asyncpg.ReadOnlySQLTransactionError, _READ_ONLY),
     (asyncpg.exceptions.TargetServerAttributeNotMatched, "None of the PostgreSQL servers may be written to. Promote one."),
     (asyncpg.CannotConnectNowError, "PostgreSQL is starting or shutting down."),
     (asyncpg.AdminShutdownError, "PostgreSQL closed a connection: it shuts down, or somebody ended the session."),
@@ -90,6 +90,11 @@ _UNREACHABLE = "PostgreSQL cannot be reached. Start it, or see the network betwe
 def is_on_purpose(reason: str) -> bool:
     """Whether somebody may have meant a database to be away, as one is that refuses us, or has been exchanged for a copy."""
     return reason in {ANOTHER, _REFUSED}
+
+
+def is_of_writing(reason: str) -> bool:
+    """Whether a database cannot write, though it may be read: then what others read of it does not say that it is there."""
+    return reason in {_DISK_FULL, _FILES, _READ_ONLY}
 
 
 def sentence(error: BaseException) -> str:

@@ -9,8 +9,9 @@ from typing import Any, Final, TypeVar
 import msgspec
 from nats.js.errors import NotFoundError
 
+from tidings.core.ahead import Said, read_said
 from tidings.core.fleet import Fleet
-from tidings.core.pressure import MAX_SOURCES, Ahead, Report, Seen, Standing, read_ahead, read_report
+from tidings.core.pressure import MAX_SOURCES, Report, Seen, Standing, read_report
 from tidings.transport.stream import Stream
 from tidings.transport.stream_ahead import AHEAD
 from tidings.transport.stream_answers import UNREAD, told
@@ -142,8 +143,8 @@ async def _sources(way: Stream) -> dict[str, Report | None]:
     return {name: read_report(text) for name, text in (await _said(way, SOURCES, names)).items()}
 
 
-async def _ahead(way: Stream, homes: Sequence[str]) -> dict[str, Ahead | None]:
-    return {home: read_ahead(text) for home, text in (await _said(way, AHEAD, homes)).items()}
+async def _ahead(way: Stream, homes: Sequence[str]) -> dict[str, Said | None]:
+    return {home: read_said(text) for home, text in (await _said(way, AHEAD, homes)).items()}
 
 
 async def _said(way: Stream, kind: str, names: Sequence[str]) -> dict[str, bytes]:

@@ -11,17 +11,19 @@ from prometheus_client import Counter
 
 from tidings.clock import Clock
 from tidings.core import ahead
-from tidings.core.ahead import Lanes, Said, Step, encode_said, is_for_ahead, may_go_ahead, read_said
+from tidings.core.ahead import Lanes, is_for_ahead, may_go_ahead
 from tidings.core.answers import DOUBTS, Answer, answer_of, answers, bare, doubted, messages
 from tidings.core.delivery import Delivery
 from tidings.core.event import Event, about, delivery_id
 from tidings.core.fleet import Fleet
 from tidings.core.flips import Flips
 from tidings.core.outcome import Result
-from tidings.core.pressure import Why
+from tidings.core.pauses import Pauses
+from tidings.core.pressure import Report, Why
 from tidings.core.webhook import Webhook
 from tidings.store.outbox import read_brought
 from tidings.transport.stream_away import StreamAwayError
+from tidings.worker.ahead_turn import Beside, Turn
 from tidings.worker.attempts import Attempts, Results
 from tidings.worker.payloads import PayloadLimits
 from tidings.worker.plain import Flight, plain
@@ -32,7 +34,8 @@ from tidings.worker.signals import Signal
 logger = logging.getLogger("tidings.ahead")
 
 IDLE_INTERVAL: Final = 0.1  # seconds between looks for flights, and at answers to be told
-FLEET_INTERVAL: Final = 2.0  # seconds between looks where groups live
+FLEET_INTERVAL: Final = 2.0  # seconds between looks where groups live, and whether there is room for answers
+LONGEST_FULL: Final = 30.0  # seconds between looks whether there is room again
 READ_AT_ONCE: Final = 8  # flights that are begun between two looks at whatever else there is
 TOLD_AT_ONCE: Final = 16  # flights whose answers are put into the stream at a time
 LAST_SECONDS: Final = 60.0  # that a stream is waited for which is away as the database comes back, with what it was not told
@@ -40,7 +43,6 @@ LAST_INTERVAL: Final = 0.5  # seconds between tries
 MAX_REMEMBERED: Final = 100_000  # flights that were begun; as many as may have answers
 MAX_UNTOLD_BYTES: Final = 16 * 2**20  # of answers that the stream has not yet, beyond which nothing is begun
 MAX_DOUBTS: Final = 100  # messages about flights that may be landed: one for each time that the database went
-LEAVE_TRIES: Final = 5  # at giving the turn back: whoever lands flights may ask for it at this moment
 ANSWER_BYTES: Final = 500  # of one, beside what its receiver said
 
 # What an event raises that cannot be routed, as in the dispatcher.
@@ -67,35 +69,13 @@ class Way(Protocol):
 
 
 class Bucket(Protocol):
-    """The stream, as far as it says where groups live."""
+    """The stream, as far as it says where groups live, and how members are."""
 
     async def fleet(self) -> Fleet:
         """Return what the fleet is."""
 
-
-class Beside(Protocol):
-    """The stream of answers of a home, and the key that says who sends ahead."""
-
-    async def is_received(self) -> tuple[bool, int]:
-        """Return whether somebody of the home waits for flights, and up to which number all are acknowledged."""
-
-    async def put(self, number: int, data: bytes) -> None:
-        """Put answers to a flight, by its number, into the stream."""
-
-    async def numbers(self) -> dict[int, int]:
-        """Return the numbers of flights that have answers, and how many messages each has."""
-
-    async def read(self, number: int, count: int) -> list[bytes]:
-        """Return the messages of a flight."""
-
-    async def has_room(self) -> bool:
-        """Whether more may be put into it."""
-
-    async def state(self) -> tuple[bytes, int]:
-        """Return what the key says, and its revision; 0: there is none."""
-
-    async def change(self, value: bytes, revision: int) -> int | None:
-        """Change the key if it has this revision; return its new one; None: somebody else was first."""
+    async def said(self, source: str) -> Report | None:
+        """Return what a member said of itself last; None: nothing that can be read."""
 
 
 class Known(NamedTuple):
@@ -114,53 +94,6 @@ class Streams(NamedTuple):
     bucket: Bucket
     beside: Beside
     home: str
-
-
-class Turn:
-    """The right to send ahead, as long as it is renewed."""
-
-    def __init__(self, beside: Beside, said: Said, revision: int, monotonic: Callable[[], float]) -> None:
-        self._beside = beside
-        self._said = said
-        self._revision = revision
-        self._monotonic = monotonic
-        self._renewed_at = monotonic()
-        self.is_ours = True
-
-    @property
-    def is_sure(self) -> bool:
-        """Whether nobody else can have it."""
-        return self.is_ours and self._monotonic() - self._renewed_at < ahead.GIVE_UP_SECONDS
-
-    async def renew(self, reached: int) -> None:
-        """Say, from time to time, that we are alive. `reached`: the flight that was begun last."""
-        asked = self._monotonic()
-        if not self.is_ours or asked - self._renewed_at < ahead.RENEW_INTERVAL:
-            return
-        said = self._said.after(Step.RENEW, reached=reached)
-        revision = None if said is None else await self._beside.change(encode_said(said), self._revision)
-        if said is None or revision is None:
-            await self._look()
-            return
-        self._said, self._revision, self._renewed_at = said, revision, asked
-
-    async def _look(self) -> None:
-        """See whether it is ours still: what was said last may be our own, of which we were told that nobody knows."""
-        value, revision = await self._beside.state()
-        said = read_said(value)
-        if said.holder == self._said.holder and said.state is self._said.state and revision != self._revision:
-            self._revision = revision  # it is renewed by that the next time
-        else:
-            self.is_ours = False
-
-    async def leave(self) -> None:
-        """Give it back, once all answers are in the stream; whoever asked us to end waits for that."""
-        for _ in range(LEAVE_TRIES):
-            value, revision = await self._beside.state()
-            said = read_said(value)
-            left = said.after(Step.LEAVE) if said.holder == self._said.holder else None
-            if left is None or await self._beside.change(encode_said(left), revision) is not None:
-                return
 
 
 class _UnderWay(NamedTuple):
@@ -203,7 +136,9 @@ class Session:
         self._untold: dict[tuple[int, UUID], list[Answer]] = {}  # by number and id of their flight
         self._untold_bytes = 0
         self._fleet: Fleet | None = None
-        self._fleet_due = 0.0
+        self._look_due = self._again_at = 0.0
+        self._pauses = Pauses(longest=ahead.RENEW_INTERVAL)  # where the stream refuses: shorter than our turn lasts
+        self._full_pauses = Pauses(FLEET_INTERVAL, LONGEST_FULL)  # where it is full: until somebody lands
         self._next = self._last = 0
         self._begun: dict[UUID, None] = {}  # the flights that were, those begun last, and those that may be landed
         self._numbers: dict[int, int] = {}  # what somebody who sent ahead before us has told already
@@ -220,18 +155,26 @@ class Session:
             self._begun = dict.fromkeys(doubted(await self._beside.read(DOUBTS, doubts)))
             self._next = await self._flights.first(self._home)
             while not self._is_over() and self._turn.is_ours:
-                try:
-                    await self._turn.renew(self._next - 1)
-                    await self._tell()
-                    begun = await self._begin_some()
-                except StreamAwayError as error:
-                    logger.info("the stream is away, too: %s", error)
-                    begun = False
-                if not begun:
+                if not await self._run_once():
                     await self._changed.wait(IDLE_INTERVAL)
                     self._changed.clear()
         finally:
             await self._end()
+
+    async def _run_once(self) -> bool:
+        """Say that we are alive, tell what was answered, and begin what comes; return whether there may be more."""
+        if self._monotonic() < self._again_at:
+            return False
+        try:
+            await self._turn.renew(self._next - 1)
+            await self._tell()
+            begun = await self._begin_some()
+        except StreamAwayError as error:
+            logger.info("the stream is away, too, or has no room: %s", error)
+            self._again_at = self._monotonic() + self._pauses.next()
+            return False
+        self._pauses.reset()
+        return begun
 
     async def _end(self) -> None:
         for delivery in self._lanes.leave():
@@ -271,10 +214,12 @@ class Session:
     async def _may_begin(self) -> bool:
         if not self._has_place:
             return False
-        if self._is_full or self._monotonic() >= self._fleet_due:
+        if self._monotonic() >= self._look_due:
             self._is_full = not await self._beside.has_room()
             self._fleet = await self._bucket.fleet()
-            self._fleet_due = self._monotonic() + FLEET_INTERVAL
+            if not self._is_full:
+                self._full_pauses.reset()
+            self._look_due = self._monotonic() + (self._full_pauses.next() if self._is_full else FLEET_INTERVAL)
         return not self._is_full
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 from uuid import UUID
 
-from tidings.core.ahead import GRACE_SECONDS, SILENT_SECONDS, Step, Turn, Watched, encode_said, read_said
+from tidings.core.ahead import GRACE_SECONDS, SILENT_SECONDS, Step, Turn, Watched, encode_said, whose
 from tidings.core.answers import DOUBTS, Answer, answers, doubt
 from tidings.core.kept import KEPT_SECONDS
 from tidings.worker.plain import Flight
@@ -83,7 +83,7 @@ class Answered:
         watched = Watched()
         while True:
             value, revision = await self._beside.state()
-            said = read_said(value)
+            said = whose(value)
             if said.state is Turn.ENDED:
                 break
             is_dead = watched.silent_for(revision, self._monotonic()) >= self._silent_seconds

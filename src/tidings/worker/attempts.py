@@ -91,8 +91,9 @@ class Attempts:
         """Hand over what came of an attempt that was made before: while the database was away."""
         context = _context(event, webhook) if self._is_told else None
         result = Result(
-            delivery, answer.started_at, answer.exchange, answer.outcome, answer.webhook_version, answer.signer_id, context
-        )
+            delivery, answer.started_at, answer.exchange, answer.outcome, answer.webhook_version, answer.signer_id, context,
+            answer.ended_at,
+        )  # fmt: skip
         self._results.add(kept_result(result, self._privacy.keeping(event, webhook)))
 
     def _begin_some(self) -> None:

@@ -132,10 +132,10 @@ class _Landing:
             clock=clock, telemetry=packing.telemetry, kept=kept, router=packing.router, told=told,
             unseen_seconds=packing.away_seconds / 3,
         )  # fmt: skip
-        ahead = None
+        ahead = ready = None
         if known is not None:
-            streams = Streams(way.flights, way.bucket, beside, home)
-            ahead = Ahead(database, streams, known, clock, away_seconds=packing.away_seconds)
+            streams, ready = Streams(way.flights, way.bucket, beside, home), Ready(database, known)
+            ahead = Ahead(database, streams, ready, clock, away_seconds=packing.away_seconds)
         relay = Relay(
             database, way.flights, fleet, packing.box, clock, source=sender, salt=packing.salt, rows=Elsewhere(home),
             telemetry=packing.telemetry, look=way.bucket.fleet,
@@ -155,9 +155,9 @@ class _Landing:
         crew.begin("teller of wishes", every(TELL_INTERVAL, WishTeller(database, way.bucket, home), stopping))
         crew.begin("forgetter of flights", every(FORGET_INTERVAL, LandedForgetter(database), stopping))
         crew.begin("lookout", every(LOOK_INTERVAL, lookout, stopping))
-        if ahead is not None and known is not None:
+        if ahead is not None and ready is not None:
             crew.begin("ahead", ahead.run())
-            crew.begin("ready for ahead", every(READY_INTERVAL, Ready(database, known.routes), stopping))
+            crew.begin("ready for ahead", every(READY_INTERVAL, ready, stopping))
         try:
             await crew.until(self.stopping.wait(), way.until_closed(), lookout.until_displaced(), follower.until_removed())
         finally:

@@ -112,6 +112,7 @@ class Recorder:
                 await Signal().wait(COLLISION_PAUSE)
             except UNAVAILABLE:
                 self._is_unsure = True
+                self._results = [result.dated() for result in self._results]
                 await Signal().wait(pauses.next())
 
     async def run_once(self) -> int:
