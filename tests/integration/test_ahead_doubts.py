@@ -5,9 +5,9 @@ from contextlib import suppress
 from typing import NamedTuple
 from uuid import UUID
 
-from tests.integration.test_ahead import Away, at_hand, away, away_stream, is_recorded, numbers, publish
+from tests.support.ahead import Away, is_recorded, numbers, publish
 from tests.support.engine import Engine, eventually
-from tests.support.fleet import pack, relaying
+from tests.support.fleet import pack
 from tests.support.receiver import Receiver
 from tidings.clock import Clock
 from tidings.core.answers import DOUBTS, doubted
@@ -17,9 +17,7 @@ from tidings.worker.answered import Answered
 from tidings.worker.lander import Lander
 from tidings.worker.signals import Signal
 
-__all__ = ["away"]  # the fixture
-
-pytest_plugins = ("tests.support.fleet_fixtures",)
+pytest_plugins = ("tests.support.fleet_fixtures", "tests.support.ahead_fixtures")
 
 # Whoever lands a flight waits for this lock as it commits.
 LOCK = 4711
@@ -51,10 +49,9 @@ async def lose_the_answer_to_a_commit(away: Away) -> None:
 
 async def test_what_was_being_landed_as_the_database_went_is_left_to_it(source: Engine, away: Away, receiver: Receiver) -> None:
     home = away.engine
-    webhook = await home.add_webhook(receiver.url(), "order.*", timeout_seconds=1)
-    await at_hand(home, webhook.id)
+    await away.hook(receiver.url())
     await home.user.execute(HOLD)
-    async with relaying(source, away_stream(away).flights):
+    async with away.relaying(source):
         await publish(source, range(1))
         await lose_the_answer_to_a_commit(away)
         await publish(source, range(1, 3))
