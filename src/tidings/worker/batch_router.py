@@ -110,6 +110,7 @@ class BatchRouter:
             await self.placing.expect_own(connection, taken.placing_version, events, routes.groups)
             made = await self._kinds.make_sure(connection, events)
             routed = await self._write(connection, batch, taken, events, routes)
+            batch.is_written = True
         self._kinds.remember(made)  # only now is it sure that they are there
         self._hand_over(routed)
         self._tell(routed.listeners)

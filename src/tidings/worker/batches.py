@@ -72,6 +72,7 @@ class Batch(msgspec.Struct):
     numbers: list[int] = []
     shares: dict[str, int] | None = None  # of groups; None: by age
     is_beside: bool = False  # of groups that do not crowd others
+    is_written: bool = False  # what is left is to commit it
 
 
 class Taker(Protocol):

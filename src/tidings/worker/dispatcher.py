@@ -25,7 +25,7 @@ from tidings.worker.privacy import Privacy
 from tidings.worker.routes import CurrentRoutes
 from tidings.worker.sharing import Sharing, Way
 from tidings.worker.signals import Signal
-from tidings.worker.supplies import FromOutbox, NotNowError, Supply
+from tidings.worker.supplies import FromOutbox, MaybeRoutedError, NotNowError, Supply
 
 logger = logging.getLogger("tidings.dispatcher")
 
@@ -131,6 +131,10 @@ class Dispatcher:
         Args:
             count: How many events, at most.
             can_wait: There is no other process that could deliver them meanwhile.
+
+        Raises:
+            MaybeRoutedError: The database went as they were committed.
+            UNAVAILABLE: It is away, and they are not routed.
         """
         size = self._size_brought
         if self._stopped.is_set or count > size.limit or self._sharing.look(self._routes.current.groups):
@@ -139,7 +143,11 @@ class Dispatcher:
         batch = Batch(count, await self._places.promise(count, can_wait=can_wait), size)
         try:
             await self._route(batch, supply)
-        except (*UNAVAILABLE, *COLLISIONS):
+        except UNAVAILABLE as error:
+            if batch.is_written:
+                raise MaybeRoutedError(str(error)) from error
+            raise
+        except COLLISIONS:
             raise
         except (NotNowError, ElsewhereError):
             return False

@@ -24,7 +24,7 @@ from tidings.worker.landed import LANDED
 from tidings.worker.lander import Lander
 from tidings.worker.plain import Flight, plain
 from tidings.worker.signals import Signal
-from tidings.worker.supplies import FromStream, Supply, together
+from tidings.worker.supplies import FromStream, MaybeRoutedError, Supply, together
 from tidings.worker.telemetry import Telemetry
 
 logger = logging.getLogger("tidings.intake")
@@ -213,10 +213,12 @@ class Intake:
             try:
                 if not await router.route_brought(supply, sum(len(one.events) for one in batch), can_wait=can_wait):
                     break
-            except (*UNAVAILABLE, *COLLISIONS) as error:
+            except (MaybeRoutedError, *UNAVAILABLE, *COLLISIONS) as error:
                 # Should it have been committed, it is known by its id.
-                if isinstance(error, UNAVAILABLE):
+                if isinstance(error, MaybeRoutedError):
                     await self._alone.leave_to_database(arrived[done : done + len(batch)])
+                elif isinstance(error, UNAVAILABLE):
+                    self._alone.doubt()
                 logger.info("what came is put into the outbox, since it could not be routed at once: %s", said(error))
                 break
             if self._telemetry is not None:

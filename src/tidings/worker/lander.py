@@ -39,7 +39,7 @@ class Lander:
         self._stopped = stopped
         self._clock = clock
         self._telemetry = telemetry
-        self._is_unknown = False  # whether a transaction began of which we do not know whether it was committed
+        self._is_unknown = False  # whether the database went as a transaction was committed
 
     async def land(self, arrived: Sequence[Flight], *, history: str | None = None) -> None:
         """Land flights together; when PostgreSQL refuses something of them, each alone, and of that one each event.
@@ -81,7 +81,6 @@ class Lander:
         told = await self._alone.answers(arrived)  # before there is a transaction that waits for it
         outcomes, landed, received_at = [], list[Event](), self._clock.now()
         async with self._database.transaction() as connection:
-            self._is_unknown = True
             for flight in arrived:
                 if flight.id is None:
                     raise CargoError("It has no id of a flight: no relay sent it.")
@@ -95,6 +94,7 @@ class Lander:
                 )  # fmt: skip
                 outcomes.append("landed" if is_new else "known")
                 landed += found.events if is_new else []
+            self._is_unknown = True
         self._is_unknown = False
         for outcome in outcomes:
             LANDED.labels(outcome).inc()

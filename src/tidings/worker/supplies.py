@@ -99,6 +99,10 @@ def together(arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
     return arrivals
 
 
+class MaybeRoutedError(Exception):
+    """The database went as a batch was committed: nobody knows whether it was."""
+
+
 class NotNowError(Exception):
     """What came by the stream is to go through the outbox: something waits there, or some of it was landed before."""
 
