@@ -23,6 +23,7 @@ from tests.support.stream import Cluster
 from tidings.cli.fleet import run_status
 from tidings.clock import machine_time
 from tidings.config import Config
+from tidings.core.answers import DOUBTS
 from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet, fleet_of
 from tidings.core.pressure import Why, troubles
@@ -85,10 +86,11 @@ async def test_answers_of_one_flight_are_forgotten_alone_or_all_at_once(ahead: A
 
 
 async def test_subjects_that_are_no_numbers_are_no_flights(ahead: AheadStream, way: Stream) -> None:
-    for name in ("x", "0", "01", "-1", "1.2", "9" * 20, "٣"):
+    for name in ("x", "00", "01", "-1", "1.2", "9" * 20, "٣"):
         await way.jetstream.publish(f"tidings.ahead.here.{name}", b"x")
     await ahead.put(5, b"x")
-    assert await ahead.numbers() == {5: 1}
+    await ahead.put(DOUBTS, b"x")
+    assert await ahead.numbers() == {DOUBTS: 1, 5: 1}
     await ahead.forget()
     assert (await way.jetstream.stream_info(ahead_of("here"))).state.messages == 0
 

@@ -86,7 +86,7 @@ class AheadStream:
     async def numbers(self) -> dict[int, int]:
         """Return the numbers of flights that something was answered for, in order, and how many messages each has.
 
-        Nothing, where the stream is not there.
+        0 stands before them where there are doubts (`core.answers.DOUBTS`). Nothing, where the stream is not there.
 
         Raises:
             StreamAwayError: The stream did not answer.
