@@ -175,7 +175,8 @@ class Reporter:
         if self._report is None:
             return [] if self._has_looked else ["The relay has only begun."]
         seen = Seen(self._clock.now(), [], sources={self._source: self._report})
-        return [trouble.sentence for trouble in troubles(seen)]
+        # What lies aside keeps nothing else from going on.
+        return [trouble.sentence for trouble in troubles(seen) if trouble.name != "source_set_aside"]
 
     async def run_once(self) -> bool:
         """Say how the source is, where this relay is at work there; return whether it was said."""

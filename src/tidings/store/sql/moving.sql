@@ -83,7 +83,7 @@ select pg_try_advisory_lock(7413204, hashtext($1));
 select g.group_id, g.home, g.begun_at from (
   select m.group_id, m.home, m.begun_at from tidings.group_moves m where not m.has_left
   union all
-  select p.group_id, null, null from tidings.placing, json_array_elements_text(coalesce(fleet -> 'parked', '[]')) p (group_id)
+  select p.group_id, null, null from tidings.placing, json_array_elements_text(coalesce(fleet -> 'held', '[]')) p (group_id)
   where not exists (select from tidings.group_moves m where m.group_id = p.group_id)
 ) g
 where not exists (select from pg_locks l where l.locktype = 'advisory' and l.granted and l.objsubid = 2 and l.classid = 7413204
