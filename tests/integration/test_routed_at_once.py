@@ -161,6 +161,24 @@ async def test_what_a_process_has_no_room_for_is_claimed_by_others(
         await other.cycle()
 
 
+async def test_while_events_go_to_so_many_webhooks_that_few_fit_into_a_batch_flights_go_through_the_outbox(
+    source: Engine, home: Engine, way: Stream, receiver: Receiver
+) -> None:
+    """What was routed at once would else be as many deliveries as a flight has, in one transaction."""
+    await home.add_webhook(receiver.url(), "order.*")
+    home.worker.dispatcher._size.limit = 2
+    intake = intake_of(home, way.flights)
+    async with relaying(source, way.flights):
+        await source.sql("select tidings.publish('order.paid', '{\"number\": 1}') from generate_series(1, 3)")
+        await land(intake, home, 1)
+        assert await home.value(WAITING) == 3
+        while await home.value(WAITING):
+            await home.worker.dispatcher.run_once()
+        await source.sql("select tidings.publish('order.paid', '{\"number\": 1}') from generate_series(1, 3)")
+        await land(intake, home, 2)
+    assert await home.value(WAITING) == 0
+
+
 async def arrived(receiver: Receiver, count: int) -> bool:
     return len(receiver.received) >= count
 

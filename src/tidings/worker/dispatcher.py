@@ -56,7 +56,7 @@ class Dispatcher:
         self._places = places
         self._outbox = FromOutbox(clock, salt)
         self._bad_rows = BadRows(database, privacy)
-        self._size, self._size_beside, self._size_brought = Size(), Size(), Size()
+        self._size, self._size_beside = Size(), Size()
         self._pace = Pace()
         self._sharing = Sharing(database)
         self._stopped = Signal()
@@ -136,11 +136,11 @@ class Dispatcher:
             MaybeRoutedError: The database went as they were committed.
             UNAVAILABLE: It is away, and they are not routed.
         """
-        size = self._size_brought
-        if self._stopped.is_set or count > size.limit or self._sharing.look(self._routes.current.groups):
-            size.grow()
+        # Too many while events go to so many webhooks: the outbox takes them in parts, and learns when more fit again.
+        is_too_many = count > self._size.limit
+        if self._stopped.is_set or is_too_many or self._sharing.look(self._routes.current.groups):
             return False
-        batch = Batch(count, await self._places.promise(count, can_wait=can_wait), size)
+        batch = Batch(count, await self._places.promise(count, can_wait=can_wait), self._size)
         try:
             await self._route(batch, supply)
         except UNAVAILABLE as error:
