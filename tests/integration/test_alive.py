@@ -5,7 +5,6 @@ import logging
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from tests.support.limits import PATIENCE
 from tests.support.process import Process, run_cli
 from tests.support.receiver import Receiver, answer, says
 from tests.support.serving import ApiServer
-from tests.support.switch import Switch
+from tests.support.switch import Switch, behind
 from tidings.config import Config
 from tidings.core.retry import Delays
 from tidings.operations import diagnosis
@@ -34,21 +33,7 @@ from tidings.worker.batches import BATCH
 from tidings.worker.duties import Rescuer
 from tidings.worker.heart import Heart, Pulse
 
-
-@pytest.fixture
-async def switch(config: Config) -> AsyncIterator[Switch]:
-    """A port in front of the test's PostgreSQL that can be cut."""
-    assert config.database_url is not None
-    switch = Switch(config.database_url.partition("host=")[2])
-    await switch.start()
-    yield switch
-    await switch.stop()
-
-
-def behind(switch: Switch, config: Config) -> Config:
-    assert config.database_url is not None
-    name = config.database_url.partition("?")[0].rpartition("/")[2]
-    return msgspec.structs.replace(config, database_url=switch.url(name))
+pytest_plugins = ("tests.support.switch_fixtures",)
 
 
 async def test_no_group_stands_for_the_way_out_of_all(config: Config) -> None:

@@ -14,7 +14,7 @@ from tests.support.limits import PATIENCE
 from tests.support.process import free_ports
 from tests.support.serving import ApiServer
 from tests.support.stream import Cluster
-from tests.support.switch import Switch
+from tests.support.switch import Switch, behind
 from tidings.config import Config
 from tidings.fleet import run_relay
 from tidings.operations.readiness import OneAtATime
@@ -24,23 +24,7 @@ from tidings.worker.ahead import IS_AHEAD
 from tidings.worker.reporting import MAX_SET_ASIDE
 from tidings.worker.signals import Signal
 
-pytest_plugins = ("tests.support.fleet_fixtures",)
-
-
-@pytest.fixture
-async def switch(config: Config) -> AsyncIterator[Switch]:
-    """A port in front of the test's PostgreSQL that can be cut."""
-    assert config.database_url is not None
-    switch = Switch(config.database_url.partition("host=")[2])
-    await switch.start()
-    yield switch
-    await switch.stop()
-
-
-def behind(switch: Switch, config: Config) -> Config:
-    assert config.database_url is not None
-    name = config.database_url.partition("?")[0].rpartition("/")[2]
-    return msgspec.structs.replace(config, database_url=switch.url(name), open_documents=True)
+pytest_plugins = ("tests.support.fleet_fixtures", "tests.support.switch_fixtures")
 
 
 async def figures(client: httpx.AsyncClient) -> dict[str, float]:
@@ -64,7 +48,7 @@ async def watching(config: Config, api_server: ApiServer) -> AsyncIterator[httpx
 async def test_without_its_database_a_process_tells_what_it_knows_by_itself(
     config: Config, switch: Switch, api_server: ApiServer
 ) -> None:
-    async with watching(behind(switch, config), api_server) as client:
+    async with watching(behind(switch, msgspec.structs.replace(config, open_documents=True)), api_server) as client:
         there = await figures(client)
         assert (there["tidings_database_up"], there["tidings_outbox_rows"]) == (1, 0)
         switch.cut()
@@ -85,7 +69,7 @@ async def test_without_its_database_a_process_tells_what_it_knows_by_itself(
 async def test_a_database_that_is_silent_keeps_nobody_waiting_who_watches(
     config: Config, switch: Switch, api_server: ApiServer
 ) -> None:
-    async with watching(behind(switch, config), api_server) as client:
+    async with watching(behind(switch, msgspec.structs.replace(config, open_documents=True)), api_server) as client:
         assert (await figures(client))["tidings_database_up"] == 1
         switch.silence()
         began = time.monotonic()

@@ -3,6 +3,10 @@
 import asyncio
 from typing import Any
 
+import msgspec
+
+from tidings.config import Config
+
 
 class Switch:
     """Passes connections on to a Unix socket. Who connects sees one server, whatever is behind."""
@@ -90,3 +94,10 @@ class Switch:
         finally:
             sink.transport.abort() if self._is_cut else sink.close()
             self._writers.discard(sink)
+
+
+def behind(switch: Switch, config: Config) -> Config:
+    """Return settings by which that PostgreSQL is reached through the switch."""
+    assert config.database_url is not None
+    name = config.database_url.partition("?")[0].rpartition("/")[2]
+    return msgspec.structs.replace(config, database_url=switch.url(name))

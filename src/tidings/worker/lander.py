@@ -63,9 +63,10 @@ class Lander:
             except UNAVAILABLE as error:
                 # They are kept at hand. Whoever lands them meanwhile, they are landed once.
                 self._database.outages.failed(error)
-                self._alone.doubt()
                 if self._is_unknown:
                     await self._alone.leave_to_database(arrived)
+                else:
+                    self._alone.doubt()
                 if await self._stopped.wait(pauses.next()):
                     raise
             except (CargoError, asyncpg.PostgresError, ValueError, OverflowError) as error:
