@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
@@ -13,6 +14,8 @@ from tests.support.history import DAY, Stage, staged
 from tests.support.limits import PATIENCE
 from tests.support.serving import ApiServer
 from tidings.core.delivery import State
+from tidings.core.event import uuid7
+from tidings.core.search import ROW_BUDGET
 
 DELIVERIES, EVENTS, LOGS = "/api/v1/deliveries", "/api/v1/events", "/api/webhooks/logs"
 
@@ -280,6 +283,39 @@ async def test_the_log_of_seed_003_is_filtered_and_paged_with_a_bound(client: ht
     assert (await answer(client, LOGS, status="success,failed", perPage=3)).json()["items"]
     assert (await answer(client, LOGS, expect=422, page=202, perPage=50)).json()["field"] == "page"
     assert (await client.get(LOGS, params={"status": "done"})).json()["field"] == "status"
+
+
+async def test_a_page_by_number_that_lies_too_deep_is_refused_and_cut_short_nowhere(
+    postgres: str, template: str, tmp_path: Path, api_server: ApiServer
+) -> None:
+    """Whoever goes on by number would never see what a page that was cut short did not come to."""
+    async with staged(postgres, template, tmp_path, name=f"{template}_deep", events=10) as stage:
+        webhook = next(iter(stage.history.webhooks))
+        event = next(event for event in stage.history.events if event.group_id == "default")
+        before, between, after = 50, 2 * ROW_BUDGET, 5  # successes and the failures between them, the oldest first
+        newest = DAY + timedelta(days=2, hours=23)
+        states = ["succeeded"] * before + ["failed"] * between + ["succeeded"] * after
+        rows = [
+            (uuid7(int(newest.timestamp() * 1000) + at, at), webhook, event.id, "default", False, state, 0, newest)
+            for at, state in enumerate(states)
+        ]
+        columns = ("id", "webhook_id", "event_id", "group_id", "is_test", "status", "attempt_count", "finished_at")
+        await stage.user.copy_records_to_table("deliveries", schema_name="tidings", columns=columns, records=rows)
+        async with (
+            api_server.serving(stage.services) as url,
+            httpx.AsyncClient(base_url=url, headers={"X-API-Key": "test"}, timeout=PATIENCE) as client,
+        ):
+            first = (await answer(client, LOGS, status="success", perPage=7)).json()
+            assert (len(first["items"]), first["hasMore"]) == (after, True)
+            refused = (await answer(client, LOGS, expect=422, status="success", perPage=7, page=2)).json()
+            assert refused["field"] == "page"
+            assert "Tidings-Next" in refused["error"]
+            found: set[str] = set()
+            said = await answer(client, LOGS, status="success", perPage=7)
+            while (cursor := said.headers.get("tidings-next")) is not None:
+                found |= {row["id"] for row in said.json()["items"]}
+                said = await answer(client, LOGS, status="success", perPage=7, cursor=cursor)
+            assert {str(row[0]) for row in rows if row[5] == "succeeded"} <= found | {row["id"] for row in said.json()["items"]}
 
 
 async def test_events_are_found_by_what_they_are_about(client: httpx.AsyncClient, stage: Stage) -> None:

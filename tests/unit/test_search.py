@@ -28,6 +28,8 @@ from tidings.core.question import (
 )
 from tidings.core.search import (
     COUNT_BOUND,
+    ROW_BUDGET,
+    SECONDS_BUDGET,
     Drive,
     Known,
     Span,
@@ -38,6 +40,7 @@ from tidings.core.search import (
     drive_of_events,
     first_id,
     id_time,
+    is_spent,
     progress,
     span_of,
     window,
@@ -322,3 +325,13 @@ def test_a_question_whose_parts_do_not_go_together_is_refused(filters: dict[str,
         checked(asked(**filters))
     assert caught.value.field == field
     assert checked(asked(text="abc", since=AT)) == asked(text="abc", since=AT)
+
+
+def test_time_ends_a_search_for_those_who_go_on_by_cursor_alone() -> None:
+    late = SECONDS_BUDGET * 1000
+    assert is_spent(101, late, 50, by_number=False)
+    assert not is_spent(100, late, 50, by_number=False)  # what was asked for is worth its time
+    assert not is_spent(101, SECONDS_BUDGET, 50, by_number=False)
+    assert not is_spent(ROW_BUDGET - 1, late, 50, by_number=True)
+    assert is_spent(ROW_BUDGET, 0, 50, by_number=True)
+    assert is_spent(ROW_BUDGET, 0, 50, by_number=False)

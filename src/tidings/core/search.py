@@ -27,7 +27,7 @@ from tidings.core.question import Question
 SMALL_SHARE: Final = 0.25  # of all events; below it a group's rows are not looked for among those of the others
 MAX_KINDS: Final = 50  # types that are searched one by one; more are let through row by row
 ROW_BUDGET: Final = 20_000  # rows that one call looks at
-SECONDS_BUDGET: Final = 0.01  # after which a call begins no other window
+SECONDS_BUDGET: Final = 0.01  # after which a call begins no other window, where its caller goes on by cursor
 TEXT_ROWS: Final = 500  # events whose text is looked at in one window
 TEXT_BYTES: Final = 8_388_608  # of them, as they are stored
 COUNT_BOUND: Final = 10_000  # counts are exact up to here
@@ -272,6 +272,17 @@ def window(drive: Drive, rest: Span, turn: int, wanted: int, *, newest_first: bo
     of_lane = rows if len(drive.kinds) <= 1 else max(_SMALLEST_LANE, 2 * rows // len(drive.kinds))
     matches = TEXT_ROWS if drive.left.text is not None else wanted
     return Window(drive, rest, newest_first, of_lane, max(rows, wanted), matches, is_crowded)
+
+
+def is_spent(rows: int, seconds: float, wanted: int, *, by_number: bool) -> bool:
+    """Tell whether a call has looked enough, found or not.
+
+    Args:
+        rows, seconds: What it has taken.
+        wanted: How many entries were asked for, with those that an offset leaves out: they are worth more time than a page.
+        by_number: Its caller goes on by number and would miss what a page cut short did not come to: rows alone count.
+    """
+    return rows >= ROW_BUDGET or (not by_number and seconds > SECONDS_BUDGET and rows > 2 * wanted)
 
 
 def counting(drive: Drive) -> Window:

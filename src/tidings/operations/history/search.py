@@ -16,7 +16,6 @@ from tidings.core.question import (
 from tidings.core.search import (
     COUNT_BOUND,
     ROW_BUDGET,
-    SECONDS_BUDGET,
     Drive,
     Known,
     Progress,
@@ -27,6 +26,7 @@ from tidings.core.search import (
     drive_of_events,
     first_id,
     is_of_successes_alone,
+    is_spent,
     window,
 )
 from tidings.core.vocabulary import OPEN, Vocabulary
@@ -37,6 +37,7 @@ from tidings.store.database import Connection
 
 T = TypeVar("T")
 
+GO_ON_BY_CURSOR = "go on by the cursor in Tidings-Next of the last page that was answered."
 NEAR_NAMES = 500  # types of a group among which the nearest to an unknown one are looked for
 
 
@@ -62,12 +63,18 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Paging(msgspec.Struct, frozen=True):
-    """Which page of a list is asked for."""
+    """Which page of a list is asked for.
+
+    Attributes:
+        is_by_number: The caller goes on with the next number. A page that is cut short would lose it what follows, so time
+            does not end the search, and a page that cannot be reached is refused.
+    """
 
     limit: int
     offset: int
     cursor: str | None
     count: bool
+    is_by_number: bool = False
 
 
 class Seal(msgspec.Struct, frozen=True):
@@ -178,13 +185,18 @@ async def _find(services: Services, connection: Connection, of: str, asked: Aske
     cursor = None if paging.cursor is None else opened(paging.cursor, seal.key, seal.question)
     skip = paging.offset if cursor is None else cursor.skip
     newest_first = cursor is None or not cursor.goes_back
-    found, rest = await _walk(connection, drive, begin(cursor, drive.span), skip + paging.limit + 1, newest_first=newest_first)
+    wanted, by_number = skip + paging.limit + 1, paging.is_by_number and cursor is None
+    found, rest = await _walk(
+        connection, drive, begin(cursor, drive.span), wanted, newest_first=newest_first, by_number=by_number
+    )
+    if by_number and rest is not None and len(found) < skip:
+        raise InvalidInputError("page", f"This page lies behind more than {ROW_BUDGET} entries of others; {GO_ON_BY_CURSOR}")
     count = await _count(connection, drive) if paging.count else None
     return Result(page_of(found, rest, cursor, skip, paging.limit), seal, count)
 
 
 async def _walk(
-    connection: Connection, drive: Drive, span: Span, wanted: int, *, newest_first: bool
+    connection: Connection, drive: Drive, span: Span, wanted: int, *, newest_first: bool, by_number: bool
 ) -> tuple[list[UUID], Span | None]:
     """Look until so many are found, everything was looked at, or the budget is used; return them, and what is left."""
     found: list[UUID] = []
@@ -192,9 +204,8 @@ async def _walk(
     loop = asyncio.get_running_loop()
     begun, rows, turn = loop.time(), 0, 0
     while left.rest is not None and len(found) < wanted:
-        is_late = loop.time() - begun > SECONDS_BUDGET and rows > 2 * wanted  # an offset is worth more time than a page
-        is_used = rows >= ROW_BUDGET or is_late
-        if is_used and left.rest != span:  # every call gets further, however slow the machine
+        is_begun = left.rest != span  # every call gets further, however slow the machine
+        if is_begun and is_spent(rows, loop.time() - begun, wanted, by_number=by_number):
             break
         missing = wanted - len(found)
         next_ = window(drive, left.rest, turn, missing, newest_first=newest_first, is_crowded=left.is_crowded)

@@ -204,7 +204,7 @@ async def list_logs(
     asked = Asked(checked(Question(group_id=services.group_id, table=collection, states=states)))
     if cursor == "":
         raise InvalidInputError("cursor", "cursor is empty; leave it out to begin with the newest.")
-    asked_page = Paging(per_page, 0 if cursor else offset, cursor, count=False)
+    asked_page = Paging(per_page, 0 if cursor else offset, cursor, count=False, is_by_number=True)
     found = await deliveries.find(services, asked, asked_page)
     entries = [_entry(delivery) for delivery in found.items]
     return with_pages(request, found.result, Logs(page, per_page, found.result.page.older is not None, entries))
