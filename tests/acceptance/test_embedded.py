@@ -14,7 +14,7 @@ import pytest
 from tests.support.clusters import Disk
 from tests.support.engine import eventually
 from tests.support.limits import PATIENCE
-from tests.support.process import Process, run_cli
+from tests.support.process import Process, is_running, run_cli
 from tidings.store.embedded import Embedded, reason_of, start_embedded
 
 
@@ -86,7 +86,7 @@ async def test_who_is_killed_leaves_no_postgresql_and_no_worker_and_the_next_sta
     assert await again.stop() == 0
 
     async def are_gone() -> bool:
-        return postmasters(tmp_path) == [] and not any(each.is_running() and each.status() != "zombie" for each in children)
+        return postmasters(tmp_path) == [] and not any(is_running(each) for each in children)
 
     await eventually(are_gone)
 

@@ -16,7 +16,7 @@ import psutil
 
 from tests.support.engine import eventually
 from tests.support.limits import PATIENCE
-from tests.support.process import run_cli, settings
+from tests.support.process import is_running, run_cli, settings
 from tests.support.receiver import Receiver
 
 
@@ -123,7 +123,7 @@ async def _left_by(number: signal.Signals, tmp_path: Path) -> list[psutil.Proces
     assert await process.wait() == (-number if number is signal.SIGKILL else 0)  # told to stop, it ends as one that was
 
     async def all_gone() -> bool:
-        return not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in family)
+        return not any(is_running(one) for one in family)
 
     await eventually(all_gone)
     return [one for one in psutil.process_iter() if str(tmp_path) in _command(one)]

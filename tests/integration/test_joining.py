@@ -83,6 +83,7 @@ async def test_one_postgresql_becomes_a_home_takes_a_source_and_is_alone_again_w
     async with opened(msgspec.structs.replace(config, database_url=shop_url)):
         pass  # its schema is made
     async with engine_of(config) as engine:
+        await engine.worker.heart.end()  # it only looks on: whoever leaves a fleet refuses while any worker is at work
         await engine.add_webhook(receiver.url(), "order.*")
         own, shops = Writer(str(config.database_url), 0), Writer(shop_url, 1_000_000)
         writing = [asyncio.create_task(own.run())]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 
 from tests.support.limits import PATIENCE
 
@@ -122,6 +123,14 @@ class Process:
             self._process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(PATIENCE):
             return await self._process.wait()
+
+
+def is_running(process: psutil.Process) -> bool:
+    """Tell whether a process, a child or not, is neither gone nor a zombie."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it ended between the two
+        return False
 
 
 def handles_sigterm(process: asyncio.subprocess.Process) -> bool:
