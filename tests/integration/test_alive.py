@@ -74,6 +74,16 @@ def test_an_outage_has_one_line_when_it_begins_and_one_with_its_length(caplog: p
     ]
 
 
+def test_a_connection_that_broke_off_is_told_as_one(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "tidings.database"):
+        Outages().failed(asyncpg.InternalClientError("cannot switch to state 15"))
+        Outages().failed(ConnectionResetError())
+    assert [record.getMessage() for record in caplog.records] == [
+        "database unavailable, what needs it waits: a connection to PostgreSQL broke off (cannot switch to state 15)",
+        "database unavailable, what needs it waits: ConnectionResetError",
+    ]
+
+
 async def test_a_worker_survives_that_the_database_goes_away_without_spinning(
     config: Config, switch: Switch, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:

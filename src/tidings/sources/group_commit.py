@@ -164,7 +164,7 @@ class Publisher:
                 await self._commit(calls)
             except UNAVAILABLE as error:
                 self._database.outages.failed(error)
-                logger.debug("database unavailable, %d calls fail: %s", len(calls), error or type(error).__name__)
+                logger.debug("database unavailable, %d calls fail: %s", len(calls), str(error) or type(error).__name__)
             except Exception:
                 logger.exception("%d calls fail", len(calls))
             finally:

@@ -104,7 +104,14 @@ def sentence(error: BaseException) -> str:
 
 def said(error: BaseException) -> str:
     """Return what an error says in one line. PostgreSQL's details are left out: they quote the values of the row."""
-    return str(getattr(error, "message", None) or error or type(error).__name__).split("\n", 1)[0]
+    return str(getattr(error, "message", None) or str(error) or type(error).__name__).split("\n", 1)[0]
+
+
+def _cause(error: BaseException) -> str:
+    text = said(error)
+    if isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError)):  # it tells of states of the driver
+        return f"a connection to PostgreSQL broke off ({text})"
+    return text
 
 
 class Outages:
@@ -141,7 +148,7 @@ class Outages:
             if self._began is not None:
                 return
             self._began = self._failed_at
-        logger.warning("database unavailable, what needs it waits: %s", error or type(error).__name__)
+        logger.warning("database unavailable, what needs it waits: %s", _cause(error))
 
     def worked(self) -> None:
         """Take note that the database did what it was asked, and may write."""

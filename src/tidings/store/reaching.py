@@ -89,7 +89,7 @@ async def expect_reachable(url: str) -> None:
         raise StartupError(f"PostgreSQL at {where(url)} refused the connection: {error}.") from error
     except (*UNAVAILABLE, TimeoutError, asyncpg.PostgresError) as error:
         raise StartupError(
-            f"PostgreSQL at {where(url)} cannot be reached ({error or type(error).__name__}). "
+            f"PostgreSQL at {where(url)} cannot be reached ({str(error) or type(error).__name__}). "
             "Start it, or correct TIDINGS_DATABASE_URL."
         ) from error
     except ValueError as error:

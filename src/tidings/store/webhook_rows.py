@@ -115,7 +115,7 @@ def _opened_credentials(box: SecretBox, owner: UUID, sealed: bytes | None) -> Cr
 
 
 def _told(field: str, error: Exception) -> str:
-    return error.message if isinstance(error, TidingsError) else f"{field}: {error or type(error).__name__}."
+    return error.message if isinstance(error, TidingsError) else f"{field}: {str(error) or type(error).__name__}."
 
 
 class _Reader:

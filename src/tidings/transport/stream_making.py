@@ -207,4 +207,4 @@ def _why(servers: str, error: BaseException, replicas: int) -> str:
         return f"NATS at {servers} has no JetStream, or none that answers. Start its nodes with jetstream enabled."
     if isinstance(error, BadRequestError | APIError):
         return f"NATS at {servers} refused: {error.description}."
-    return f"NATS at {servers} did not answer ({error or type(error).__name__})."
+    return f"NATS at {servers} did not answer ({str(error) or type(error).__name__})."

@@ -72,7 +72,7 @@ async def every(interval: float, duty: Duty, stopping: Signal) -> None:
             await duty.run_once()
             pauses.reset()
         except UNAVAILABLE as error:
-            logger.debug("%s waits for the database: %s", name, error or type(error).__name__)
+            logger.debug("%s waits for the database: %s", name, str(error) or type(error).__name__)
             wait = pauses.next()
         except COLLISIONS as error:
             logger.info("%s was in another transaction's way and goes again later: %s", name, said(error))
