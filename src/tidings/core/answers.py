@@ -16,6 +16,7 @@ FORMAT: Final = 1
 DOUBTS: Final = 0  # stands where the number of a flight does: flights of which nobody knows whether they are landed
 MAX_BYTES: Final = 512 * 1024  # of a message with answers
 MAX_DOUBTED: Final = 10_000  # flights that one message names; more are never landed together
+MAX_DOUBTS: Final = 100  # such messages: one for each time that the database went, until all answers are forgotten
 MAX_OF_EVENT: Final = 16 * 2**20  # of those to one event in the outbox
 
 

@@ -12,7 +12,7 @@ from prometheus_client import Counter
 from tidings.clock import Clock
 from tidings.core import ahead
 from tidings.core.ahead import Lanes, is_for_ahead, may_go_ahead
-from tidings.core.answers import DOUBTS, Answer, answer_of, answers, bare, doubted, messages
+from tidings.core.answers import DOUBTS, MAX_DOUBTS, Answer, answer_of, answers, bare, doubted, messages
 from tidings.core.delivery import Delivery
 from tidings.core.event import Event, about, delivery_id
 from tidings.core.fleet import Fleet
@@ -42,7 +42,6 @@ LAST_SECONDS: Final = 60.0  # that a stream is waited for which is away as the d
 LAST_INTERVAL: Final = 0.5  # seconds between tries
 MAX_REMEMBERED: Final = 100_000  # flights that were begun; as many as may have answers
 MAX_UNTOLD_BYTES: Final = 16 * 2**20  # of answers that the stream has not yet, beyond which nothing is begun
-MAX_DOUBTS: Final = 100  # messages about flights that may be landed: one for each time that the database went
 ANSWER_BYTES: Final = 500  # of one, beside what its receiver said
 
 # What an event raises that cannot be routed, as in the dispatcher.

@@ -1,8 +1,10 @@
 """Nothing is landed while another process of the home sends ahead (`worker.ahead`), nor before all is told of its answers."""
 
+import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -10,6 +12,7 @@ from tidings.core.ahead import AWAY_SECONDS
 from tidings.core.answers import Answer
 from tidings.core.seen import Seen
 from tidings.transport.stream_away import StreamAwayError
+from tidings.worker.crew import ended
 from tidings.worker.plain import Flight
 from tidings.worker.signals import Signal
 
@@ -59,6 +62,8 @@ class Alone:
         self._told = told
         self._stopped = stopped
         self._monotonic = monotonic
+        self._unseen_seconds = unseen_seconds
+        self._untold: Sequence[Flight] = ()  # of which nobody knows whether they are landed, as the stream has not heard yet
         self._seen = Seen(unseen_seconds, monotonic())
 
     def doubt(self) -> None:
@@ -66,14 +71,42 @@ class Alone:
         self._seen.doubt()
 
     async def leave_to_database(self, flights: Sequence[Flight]) -> None:
-        """Have nobody send flights ahead: the database went while they were landed, and may have them. Doubts as well."""
+        """Have nobody send flights ahead: the database went while they were landed, and may have them. Doubts as well.
+
+        Where the stream is away, too, it is told before we ask it for anything else. Those of before have been landed by then.
+        """
         self.doubt()
-        if self._told is None:
-            return
+        self._untold = flights
         try:
-            await self._told.doubt(flights)
+            await self._tell_doubts()
         except StreamAwayError as error:
             logger.warning("what was being landed may be delivered twice: the stream is away, too: %s", error)
+
+    @asynccontextmanager
+    async def landing(self, flights: Sequence[Flight]) -> AsyncIterator[None]:
+        """Leave flights to the database if the block that lands them takes long.
+
+        A database that stands still says nothing, and may commit them once it goes on. Others take it for away long before we
+        do, so that what is said when our patience is over would come too late for them.
+        """
+        late: list[asyncio.Task[None]] = []
+
+        def is_late() -> None:
+            late.append(asyncio.create_task(self.leave_to_database(flights)))
+
+        timer = asyncio.get_running_loop().call_later(self._unseen_seconds, is_late)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            await ended(late)
+
+    async def _tell_doubts(self) -> None:
+        untold = self._untold
+        if self._told is not None and untold:
+            await self._told.doubt(untold)
+        if self._untold is untold:
+            self._untold = ()
 
     def look(self, waited: float = 0.0) -> None:
         """Doubt, where nobody could see us land for too long. `waited`: seconds of it in which we waited for flights."""
@@ -91,6 +124,7 @@ class Alone:
         """
         if self._seen.is_sure:
             return
+        await self._tell_doubts()
         if self._told is not None and not await self._told.begin(self._stopped):
             raise StoppedError
         self._seen.asked(self._monotonic())

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from uuid import UUID
 
 from tidings.core.ahead import GRACE_SECONDS, SILENT_SECONDS, Step, Turn, Watched, encode_said, whose
-from tidings.core.answers import DOUBTS, Answer, answers, doubt
+from tidings.core.answers import DOUBTS, MAX_DOUBTS, Answer, answers, doubt
 from tidings.core.kept import KEPT_SECONDS
 from tidings.worker.plain import Flight
 from tidings.worker.signals import Signal
@@ -29,8 +29,8 @@ class Beside(Protocol):
     async def put(self, number: int, data: bytes) -> None:
         """Put a message for a flight into the stream."""
 
-    async def forget(self) -> None:
-        """Forget all answers."""
+    async def forget(self, number: int | None = None) -> None:
+        """Forget the messages of a flight; None: all answers."""
 
     async def state(self) -> tuple[bytes, int]:
         """Return what the key says, and its revision; 0: there is none."""
@@ -102,11 +102,14 @@ class Answered:
     async def doubt(self, flights: Sequence[Flight]) -> None:
         """Have nobody send flights ahead: the database went while they were landed, and may have them.
 
-        What is sent of them ahead would be delivered twice, and the second time would be on record alone.
+        What is sent of them ahead would be delivered twice, and the second time would be on record alone. Where there are many
+        doubts already, those are forgotten: flights are landed in order, so that what they name has been landed.
 
         Raises:
             StreamAwayError: The stream may not have it.
         """
+        if (await self._beside.numbers()).get(DOUBTS, 0) >= MAX_DOUBTS:
+            await self._beside.forget(DOUBTS)
         await self._beside.put(DOUBTS, doubt([flight.id for flight in flights if flight.id is not None]))
 
     async def of(self, flights: Sequence[Flight]) -> dict[UUID, Answer]:

@@ -208,22 +208,25 @@ class Intake:
         done = 0
         while done < len(ready):
             batch = together(ready[done:])
-            told = await self._alone.answers(arrived[done : done + len(batch)])
+            theirs = arrived[done : done + len(batch)]
+            told = await self._alone.answers(theirs)
             supply, received_at = FromStream(self._clock, batch, history=self._history, answers=told), self._clock.now()
             try:
-                if not await router.route_brought(supply, sum(len(one.events) for one in batch), can_wait=can_wait):
+                async with self._alone.landing(theirs):
+                    is_routed = await router.route_brought(supply, sum(len(one.events) for one in batch), can_wait=can_wait)
+                if not is_routed:
                     break
             except (MaybeRoutedError, *UNAVAILABLE, *COLLISIONS) as error:
                 # Should it have been committed, it is known by its id.
                 if isinstance(error, MaybeRoutedError):
-                    await self._alone.leave_to_database(arrived[done : done + len(batch)])
+                    await self._alone.leave_to_database(theirs)
                 elif isinstance(error, UNAVAILABLE):
                     self._alone.doubt()
                 logger.info("what came is put into the outbox, since it could not be routed at once: %s", said(error))
                 break
             if self._telemetry is not None:
                 self._telemetry.landed(supply.landed, received_at, self._clock.now())
-            for flight in arrived[done : done + len(batch)]:
+            for flight in theirs:
                 LANDED.labels("landed" if flight.id in supply.new else "known").inc()
                 await flight.done()
             done += len(batch)

@@ -54,9 +54,12 @@ class Lander:
             UNAVAILABLE: The database is away, and we are to end; until then it is tried again.
         """
         pauses = Pauses()
+        fault: Exception | None = None  # what they cannot be landed together by
         while True:
             try:
-                return await self._land_together(arrived, history)
+                if fault is None:
+                    return await self._land_together(arrived, history)
+                return await self._land_what_can_be(arrived[0], fault, history)
             except COLLISIONS:
                 if await self._stopped.wait(pauses.next()):
                     raise
@@ -70,18 +73,19 @@ class Lander:
                 if await self._stopped.wait(pauses.next()):
                     raise
             except (CargoError, asyncpg.PostgresError, ValueError, OverflowError) as error:
+                if fault is not None:
+                    raise
                 if len(arrived) > 1:
                     for flight in arrived:
                         await self.land([flight], history=history)
                     return None
-                await self._land_what_can_be(arrived[0], error, history)
-                return None
+                fault = error
 
     async def _land_together(self, arrived: Sequence[Flight], history: str | None) -> None:
         self._is_unknown = False
         told = await self._alone.answers(arrived)  # before there is a transaction that waits for it
         outcomes, landed, received_at = [], list[Event](), self._clock.now()
-        async with self._database.transaction() as connection:
+        async with self._alone.landing(arrived), self._database.transaction() as connection:
             for flight in arrived:
                 if flight.id is None:
                     raise CargoError("It has no id of a flight: no relay sent it.")
@@ -104,9 +108,10 @@ class Lander:
 
     async def _land_what_can_be(self, flight: Flight, error: Exception, history: str | None) -> None:
         """Set a flight aside that cannot be read; of one that can, the events that PostgreSQL refuses."""
+        self._is_unknown = False
         found = Unpacked([]) if isinstance(error, CargoError) else await unpacked(flight)
         told = {} if flight.id is None else by_event(flight.id, found.events, await self._alone.answers([flight]))
-        async with self._database.transaction() as connection:
+        async with self._alone.landing([flight]), self._database.transaction() as connection:
             if flight.whole is not None and await relay.is_landed(connection, flight.whole):
                 return
             if flight.id is not None and not await relay.note_landed(connection, flight.id, history=history):
@@ -120,6 +125,8 @@ class Lander:
             aside = [(one, str(relay.TooManyGroupsError(one.group_id))) for one in found.events if one.group_id in refused]
             if aside:
                 await self._set_aside(connection, flight, found, aside)
+            self._is_unknown = True
+        self._is_unknown = False
         LANDED.labels("set aside" if not found.events else "landed").inc()
         logger.error("flight %s was set aside, whole or in part: %s", flight.name[:40], said(error))
 
