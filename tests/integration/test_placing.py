@@ -304,3 +304,13 @@ async def test_an_installation_that_joins_keeps_its_groups_and_leaves_again(
     await east.engine.sql("delete from tidings.workers")
     assert await leave_as_home(config) == "east"
     assert await leave_as_home(config) is None
+
+
+async def test_a_directory_that_another_version_wrote_down_is_refused_in_a_sentence(homes: tuple[Home, Home]) -> None:
+    east, _ = homes
+    async with east.engine.services.wide.connection() as connection:
+        known = await placing.get(connection)
+        assert known is not None
+        await connection.execute("update tidings.placing set fleet = (fleet::jsonb || '{\"of_later\": 1}')::json")
+        with pytest.raises(StartupError, match=r"unknown field `of_later`.*run one version everywhere\.$"):
+            await placing.get(connection)

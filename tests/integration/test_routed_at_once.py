@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID, uuid4
@@ -17,6 +18,7 @@ from tidings.core.event import Event, milliseconds, uuid7
 from tidings.core.fleet import Fleet, fleet_of
 from tidings.store import moving, placing, relay
 from tidings.transport.stream import Stream
+from tidings.transport.stream_flights import CONSUMER, stream_of
 from tidings.worker.intake import Intake
 from tidings.worker.kept import Kept
 from tidings.worker.supplies import Arrival, FromStream
@@ -372,6 +374,25 @@ async def test_what_a_source_packs_again_is_told_once(home: Engine, way: Stream)
         await home.worker.dispatcher.run_once()
     assert await events_of(home) == [1, 2]
     assert await home.value("select count(*) from tidings.outbox_rejected") == 0
+
+
+async def test_what_gives_flights_out_is_missed_in_the_log_once(
+    home: Engine, way: Stream, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "tidings.intake")
+    await way.jetstream.delete_consumer(stream_of("here"), CONSUMER)
+    intake = Intake(home.services.wide, way.flights, "here", kept=Kept(home.services.wide, way.flights, "here"))
+    running = asyncio.create_task(intake.run())
+
+    async def said() -> list[int]:
+        levels = [one.levelno for one in caplog.records if "stream status" in one.getMessage()]
+        return levels if len(levels) > 2 else []
+
+    try:
+        assert (await eventually(said))[:3] == [logging.WARNING, logging.INFO, logging.INFO]
+    finally:
+        intake.stop()
+        await running
 
 
 async def test_what_was_routed_at_once_and_lost_with_a_database_is_landed_again(home: Engine, way: Stream) -> None:

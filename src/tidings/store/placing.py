@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet, Placing
+from tidings.core.homes import UNREAD
 from tidings.store.database import Connection
 from tidings.store.statements import load
 
@@ -20,18 +22,32 @@ class Known(NamedTuple):
 
 
 async def get(connection: Connection) -> Known | None:
-    """Return what this home knows; None: it is none of a fleet, or has not heard of it yet."""
+    """Return what this home knows; None: it is none of a fleet, or has not heard of it yet.
+
+    Raises:
+        StartupError: As `renewed` does.
+    """
     return await renewed(connection, None)
 
 
 async def renewed(connection: Connection, known: Known | None) -> Known | None:
-    """Return what this home knows now: what was known already where that is so still, which spares reading the directory."""
+    """Return what this home knows now: what was known already where that is so still, which spares reading the directory.
+
+    Raises:
+        StartupError: It cannot be read: another version of Tidings wrote it.
+    """
     row = await connection.fetchrow(_SQL["get"], None if known is None else known.version)
     if row is None:
         return None
     if known is not None and row["version"] == known.version:
         return known
-    fleet = msgspec.json.decode(row["fleet"], type=Fleet)
+    try:
+        fleet = msgspec.json.decode(row["fleet"], type=Fleet)
+    except UNREAD as error:
+        raise StartupError(
+            f"What this home's database knows of where groups live cannot be read: {str(error).rstrip('.')}. Another version "
+            "of Tidings wrote it: run one version everywhere."
+        ) from error
     return Known(row["version"], Placing(row["home"], fleet, frozenset(row["gone"]), frozenset(row["parked"])))
 
 

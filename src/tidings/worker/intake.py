@@ -109,6 +109,7 @@ class Intake:
         self._again_seconds = again_seconds
         self._kept = kept
         self._next: int | None = None  # the number in the stream of what is to be landed next; None: the stream is to be asked
+        self._refused = ""  # why nothing comes by the stream, as it was told last
         self._history: str | None = None  # of PostgreSQL, where we began to land; None: wherever
 
     async def run(self) -> None:
@@ -121,7 +122,9 @@ class Intake:
                 self._database.outages.failed(error)
                 await self._stopped.wait(pauses.next())
             except StreamAwayError as error:
-                logger.info("nothing comes by the stream now: %s", error)
+                level = logging.INFO if str(error) == self._refused else logging.WARNING
+                self._refused = str(error)
+                logger.log(level, "nothing comes by the stream now: %s; tidings stream status tells what it lacks", error)
                 await self._stopped.wait(pauses.next())
 
     def stop(self) -> None:
@@ -152,6 +155,7 @@ class Intake:
                     await self._kept.run_once()
                 await self._alone.run_once(self._next or 0)
                 pauses.reset()
+                self._refused = ""
         except StoppedError:
             pass
         except relay.MovedError:

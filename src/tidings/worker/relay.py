@@ -28,6 +28,7 @@ from tidings.store.relay import Flight
 from tidings.store.secrets import SecretBox
 from tidings.transport.stream_away import StreamAwayError
 from tidings.worker import doorbell
+from tidings.worker.batches import BadRowsError
 from tidings.worker.crew import ended
 from tidings.worker.lines import Lines, Way
 from tidings.worker.outgoing import Outgoing
@@ -42,12 +43,6 @@ SMALL: Final = BATCH // 4  # rows, fewer of which are not taken again while flig
 GATHER_SECONDS: Final = 0.1  # at most: homes are not to wait for each other
 MAX_GROUPS: Final = 10_000  # whose home is remembered
 STANDBY_INTERVAL: Final = 1.0  # seconds between looks whether the relay at work is gone
-
-
-class _BadRowsError(Exception):
-    def __init__(self, faults: dict[int, str]) -> None:
-        super().__init__(f"{len(faults)} rows")
-        self.faults = faults
 
 
 class Relay:
@@ -226,7 +221,7 @@ class Relay:
     async def _pack_or_reject(self, owner: Connection) -> int:
         try:
             return await self._pack(owner)
-        except _BadRowsError as error:
+        except BadRowsError as error:
             await self._reject(owner, error.faults)
         return BATCH
 
@@ -274,15 +269,15 @@ class Relay:
             origins: The sources of those that came from one; each has flights of its own.
 
         Raises:
-            _BadRowsError: Some have faults, or are larger than what the stream carries.
+            BadRowsError: Some have faults, or are larger than what the stream carries.
         """
         if faults:
-            raise _BadRowsError(faults)
+            raise BadRowsError(faults)
         limit = self._stream.most_bytes
         carried = cargo.packed(events)
         if large := cargo.too_large([len(one) for one in carried], limit):
             reason = "It has {:,} bytes, and the stream carries {:,}. Set max_payload of NATS higher, then route it again."
-            raise _BadRowsError({numbers[at]: reason.format(len(carried[at]), limit - cargo.ROOM) for at in large})
+            raise BadRowsError({numbers[at]: reason.format(len(carried[at]), limit - cargo.ROOM) for at in large})
         by_home: dict[tuple[str, str | None], list[bytes]] = {}
         for event, one in zip(events, carried, strict=True):
             by_home.setdefault((self._home_of(event.group_id), origins.get(event.id)), []).append(one)
