@@ -181,6 +181,15 @@ async def test_while_events_go_to_so_many_webhooks_that_few_fit_into_a_batch_fli
     assert await home.value(WAITING) == 0
 
 
+async def test_how_large_a_batch_may_be_is_learnt_from_flights_too(source: Engine, home: Engine, way: Stream) -> None:
+    home.worker.dispatcher._size.limit = 4
+    async with relaying(source, way.flights):
+        await source.sql("select tidings.publish('order.paid', '{\"number\": 1}') from generate_series(1, 3)")
+        await land(intake_of(home, way.flights), home, 1)
+    assert await home.value(WAITING) == 0
+    assert home.worker.dispatcher._size.limit == 8, "it made few deliveries, so that more fit"
+
+
 async def arrived(receiver: Receiver, count: int) -> bool:
     return len(receiver.received) >= count
 

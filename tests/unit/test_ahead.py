@@ -28,6 +28,7 @@ from tidings.core.ahead import (
     whose,
 )
 from tidings.core.answers import (
+    FORMAT,
     MAX_BYTES,
     MAX_DOUBTED,
     MAX_OF_EVENT,
@@ -316,6 +317,12 @@ def test_flights_that_may_be_landed_are_read_as_they_were_named_and_what_is_no_m
     some: list[UUID], others: list[UUID], data: bytes
 ) -> None:
     assert doubted([doubt(some), data, doubt(others), doubt(some)[:-1]]) == {*some, *others}
+
+
+def test_doubts_in_a_format_of_later_name_none() -> None:
+    flight = uuid4()
+    assert doubted([msgspec.msgpack.encode([FORMAT, [flight]])]) == {flight}
+    assert doubted([msgspec.msgpack.encode([FORMAT + 1, [flight]])]) == set()
 
 
 def test_one_message_names_so_many_flights() -> None:
