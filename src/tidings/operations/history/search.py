@@ -185,35 +185,51 @@ async def _find(services: Services, connection: Connection, of: str, asked: Aske
     cursor = None if paging.cursor is None else opened(paging.cursor, seal.key, seal.question)
     skip = paging.offset if cursor is None else cursor.skip
     newest_first = cursor is None or not cursor.goes_back
-    wanted, by_number = skip + paging.limit + 1, paging.is_by_number and cursor is None
-    found, rest = await _walk(
-        connection, drive, begin(cursor, drive.span), wanted, newest_first=newest_first, by_number=by_number
+    by_number = paging.is_by_number and cursor is None
+    walked = await _walk(
+        connection, drive, begin(cursor, drive.span), skip, paging.limit, newest_first=newest_first, by_number=by_number
     )
-    if by_number and rest is not None and len(found) < skip:
+    if by_number and skip and walked.is_too_deep:
         raise InvalidInputError("page", f"This page lies behind more than {ROW_BUDGET} entries of others; {GO_ON_BY_CURSOR}")
     count = await _count(connection, drive) if paging.count else None
-    return Result(page_of(found, rest, cursor, skip, paging.limit), seal, count)
+    return Result(page_of(walked.found, walked.rest, cursor, skip, paging.limit), seal, count)
+
+
+class _Walked(msgspec.Struct, frozen=True):
+    """What was found, and what was not looked at.
+
+    Attributes:
+        is_too_deep: More had to be looked at for what is left out than one call looks at: the page before may have been cut
+            short, and have shown less than all of it.
+    """
+
+    found: list[UUID]
+    rest: Span | None
+    is_too_deep: bool
 
 
 async def _walk(
-    connection: Connection, drive: Drive, span: Span, wanted: int, *, newest_first: bool, by_number: bool
-) -> tuple[list[UUID], Span | None]:
-    """Look until so many are found, everything was looked at, or the budget is used; return them, and what is left."""
+    connection: Connection, drive: Drive, span: Span, skip: int, limit: int, *, newest_first: bool, by_number: bool
+) -> _Walked:
+    """Look until a page and what is left out before it are found, everything was looked at, or the budget is used."""
     found: list[UUID] = []
     left = Progress(span, span if span.low < span.high else None)
     loop = asyncio.get_running_loop()
-    begun, rows, turn = loop.time(), 0, 0
+    begun, rows, turn, deep, wanted = loop.time(), 0, 0, 0, skip + limit + 1
     while left.rest is not None and len(found) < wanted:
         is_begun = left.rest != span  # every call gets further, however slow the machine
         if is_begun and is_spent(rows, loop.time() - begun, wanted, by_number=by_number):
             break
         missing = wanted - len(found)
         next_ = window(drive, left.rest, turn, missing, newest_first=newest_first, is_crowded=left.is_crowded)
+        is_left_out = len(found) <= skip
         ids, left, seen = await walks.look(connection, next_, left.rest)
         found += ids
         rows += seen
         turn += 1
-    return found, left.rest
+        if is_left_out:
+            deep = rows
+    return _Walked(found, left.rest, deep > ROW_BUDGET or (len(found) <= skip and left.rest is not None))
 
 
 async def count_matching(services: Services, connection: Connection, question: Question) -> tuple[int, bool]:
