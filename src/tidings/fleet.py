@@ -13,6 +13,7 @@ from tidings.clock import Clock
 from tidings.config import Config
 from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet, check_name, fleet_of
+from tidings.core.pressure import Why
 from tidings.operations.services import Services
 from tidings.running import asked_telemetry, watched
 from tidings.store import fleet as fleet_store
@@ -36,6 +37,7 @@ logger = logging.getLogger("tidings.relay")
 
 STOP_SECONDS = 10.0
 ADMINISTRATOR = "_INBOX.admin"  # where answers come to whoever makes the stream or looks after it
+TO_START = "More than half of NATS's nodes have to run: start those that do not."
 LEFT_AT_ONCE = 100  # flights
 LEFT_BYTES = 32 * 2**20
 Doing = Literal["move", "plan", "abandon"]
@@ -264,11 +266,12 @@ async def _drained(way: Stream) -> frozenset[str]:
 
 @contextmanager
 def told_as_startup(what: str) -> Iterator[None]:
-    """Have an answer that did not come be told as what keeps from beginning."""
+    """Have an answer that did not come be told as what keeps from beginning, with what to do where nobody answered."""
     try:
         yield
     except StreamAwayError as error:
-        raise StartupError(f"The stream did not say {what}: {error}.") from error
+        remedy = f" {TO_START}" if error.why is Why.AWAY else ""
+        raise StartupError(f"The stream did not say {what}: {str(error).rstrip('.')}.{remedy}") from error
 
 
 def _inbox_of_source(config: Config) -> str:

@@ -17,11 +17,17 @@ from tests.support.clusters import Disk, Pair
 from tests.support.engine import Engine, engine_of, eventually
 from tests.support.fleet import FLEET, landing_at, pack, relaying
 from tests.support.stream import Cluster
+from tidings.clock import machine_time
 from tidings.config import Config
+from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet, fleet_of
+from tidings.core.pressure import Why
+from tidings.fleet import TO_START, told_as_startup
+from tidings.fleet_watch import status
 from tidings.store import relay
 from tidings.transport import stream
 from tidings.transport.stream import Stream
+from tidings.transport.stream_away import StreamAwayError
 from tidings.transport.stream_making import make
 from tidings.transport.stream_standing import standing
 from tidings.worker.intake import Intake
@@ -157,6 +163,23 @@ async def test_without_a_quorum_users_commit_and_all_of_it_comes_in_its_order_on
             for node in cluster.nodes[:2]:
                 node.thaw()
         await holds(home, list(range(many)))
+
+
+async def test_who_asks_for_the_status_without_a_quorum_is_told_what_to_start(tmp_path: Path) -> None:
+    async with three_nodes(tmp_path) as (cluster, _):
+        config = Config(stream=cluster.url)
+        assert await status(config, machine_time())
+        for node in cluster.nodes[:2]:
+            node.kill()
+        with pytest.raises(StartupError, match=r"More than half of NATS's nodes have to run: start those that do not"):
+            await status(config, machine_time())
+
+
+@pytest.mark.parametrize(("why", "has_remedy"), [(Why.AWAY, True), (Why.FULL, False), (Why.LARGE, False)])
+def test_nodes_are_named_as_the_remedy_where_nobody_answered_alone(why: Why, has_remedy: bool) -> None:
+    with pytest.raises(StartupError) as caught, told_as_startup("how it is"):
+        raise StreamAwayError("what came of it.", why)
+    assert str(caught.value) == "The stream did not say how it is: what came of it." + has_remedy * f" {TO_START}"
 
 
 async def is_packed_or_enough(source: Engine) -> bool:
