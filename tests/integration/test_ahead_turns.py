@@ -559,3 +559,28 @@ async def test_what_was_read_ahead_while_subscriptions_changed_is_read_again(hom
         assert routes.at_hand(hook.id) is None
         await routes.read_ahead(connection)
     assert routes.at_hand(hook.id) == hook
+
+
+async def test_who_has_not_heard_that_the_database_is_back_takes_no_turn_that_was_called_off(
+    home: Engine, way: Stream, beside: AheadStream, hands: Hands
+) -> None:
+    """Whoever asked for its end lands now, and is not to be seen yet: what is sent ahead would be delivered twice."""
+    ready = await ready_at(home, hands)
+    one = Ahead(home.services.wide, Streams(way.flights, way.bucket, beside, "here"), ready, home.clock, monotonic=hands)
+    home.services.wide.outages.failed(ConnectionRefusedError())
+    try:
+        assert not await one._is_due()
+        turn = await taken(beside, hands)
+        hands.now += ahead.AWAY_SECONDS
+        assert await one._is_due()
+        await step(beside, Step.CALL)
+        await turn.leave()
+        assert await one._take_turn() is None, "it ended between two questions"
+        assert not await one._is_due()
+        hands.now += ahead.AWAY_SECONDS - 0.1
+        assert not await one._is_due()
+        hands.now += 0.1
+        assert await one._is_due(), "nobody has landed anything since"
+        assert await one._take_turn() is not None
+    finally:
+        home.services.wide.outages._began = None

@@ -99,6 +99,7 @@ class Ahead:
         self._there = monotonic()  # when the database was there last, for anybody of the home
         self._landed: int | None = None  # and what was landed then; None: nobody has looked since it went
         self._report: Report | None = None  # what the home said of itself last, which takes its database
+        self._revision: int | None = None  # of what was said last about whose turn it is; None: nobody has looked since it went
         self._is_told = False
         self._stopped = Signal()
 
@@ -151,11 +152,12 @@ class Ahead:
         """Whether the database has been away for long enough, and nobody of the home works with it."""
         outage, now = self._outages.current, self._monotonic()
         if outage is None or is_on_purpose(outage[0]):
-            self._since, self._there, self._landed, self._report = None, now, None, None
+            self._since, self._there, self._landed, self._report, self._revision = None, now, None, None, None
             return False
+        is_ended = await self._is_turn_ended()
         if await self._is_there_for_others(outage[0]):
             self._since = self._there = now
-        elif self._since is None:
+        elif is_ended or self._since is None:
             self._since = now
         return now - self._since >= self._away_seconds and self._ready.knew(self._there)
 
@@ -172,11 +174,25 @@ class Ahead:
         self._landed, self._report = landed, report
         return is_there
 
+    async def _is_turn_ended(self) -> bool:
+        """Whether somebody's turn has ended since the last look.
+
+        Whoever asked for that has the database, is to land what waits, and takes it that nobody sends ahead. That may not be
+        seen yet, and we may not have heard that the database is back: it is waited for as long as when the database went.
+        """
+        value, revision = await self._streams.beside.state()
+        is_ended = whose(value).state is Whose.ENDED and self._revision not in {None, revision}
+        self._revision = revision
+        return is_ended
+
     async def _take_turn(self) -> Turn | None:
         """Take the turn, if nobody has it or who has it is silent."""
         value, revision = await self._streams.beside.state()
         said = whose(value)
-        if said.state is not Whose.ENDED:
+        if said.state is Whose.ENDED:
+            if self._revision not in {None, revision}:  # it ended since we looked
+                return None
+        else:
             if self._watched.silent_for(revision, self._monotonic()) < self._silent_seconds:
                 return None
             said = said.after(Step.BURY) or said
