@@ -584,3 +584,24 @@ async def test_who_has_not_heard_that_the_database_is_back_takes_no_turn_that_wa
         assert await one._take_turn() is not None
     finally:
         home.services.wide.outages._began = None
+
+
+async def test_who_has_not_heard_that_the_database_is_back_takes_no_turn_while_others_land(
+    home: Engine, way: Stream, beside: AheadStream, hands: Hands
+) -> None:
+    """Nobody had taken it yet, so that nobody was asked to end."""
+    ready = await ready_at(home, hands)
+    one = Ahead(home.services.wide, Streams(way.flights, way.bucket, beside, "here"), ready, home.clock, monotonic=hands)
+    home.services.wide.outages.failed(ConnectionRefusedError())
+    try:
+        assert not await one._is_due()
+        hands.now += ahead.AWAY_SECONDS
+        assert await one._is_due()
+        turn = await taken(beside, hands)
+        await turn.leave()  # by itself
+        assert await one._is_due()
+        assert await Answered(beside).begin(Signal())
+        assert await one._take_turn() is None, "it was called off between two questions"
+        assert not await one._is_due()
+    finally:
+        home.services.wide.outages._began = None

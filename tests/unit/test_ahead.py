@@ -72,7 +72,28 @@ def test_whose_turn_it_is_changes_by_the_table_alone() -> None:
             assert (after.state if after else None) == TRANSITIONS.get((state, step))
     assert NOBODY.after(Step.TAKE, holder="us") == Said(Turn.AHEAD, "us")
     assert Said(Turn.ENDING, "us").after(Step.RENEW) is None, "whoever was asked to end learns of it"
-    assert all(NOBODY.after(step) is None for step in Step if step is not Step.TAKE)
+    assert all(NOBODY.after(step) is None for step in Step if step not in {Step.TAKE, Step.LAND})
+
+
+def test_who_lands_calls_off_what_others_have_not_begun_and_who_leaves_by_itself_does_not() -> None:
+    called = Said(Turn.AHEAD, "us").after(Step.CALL)
+    assert called is not None
+    for left, is_called in (
+        (called.after(Step.LEAVE), True),
+        (called.after(Step.BURY), True),
+        (NOBODY.after(Step.LAND), True),
+        (Said(Turn.AHEAD, "us").after(Step.BURY, is_called=True), True),
+        (Said(Turn.AHEAD, "us").after(Step.LEAVE), False),
+        (Said(Turn.AHEAD, "us").after(Step.BURY), False),
+    ):
+        assert left is not None
+        assert left.is_called_off(8, 7) is is_called
+        assert not left.is_called_off(7, 7), "that was before"
+        assert not left.is_called_off(7, None), "nobody knows when that was"
+        taken = left.after(Step.TAKE, holder="another")
+        assert taken is not None
+        assert not taken.is_called
+    assert not called.is_called_off(8, 7), "it sends still"
 
 
 def test_what_the_key_says_is_read_as_it_was_written_and_members_that_are_not_known_are_passed_over() -> None:

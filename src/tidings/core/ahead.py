@@ -52,10 +52,12 @@ class Step(StrEnum):
     CALL = "call"  # whoever is to land flights asks it to end
     LEAVE = "leave"  # it has put all answers into the stream
     BURY = "bury"  # it has been silent for too long
+    LAND = "land"  # whoever lands flights says that the database is there, to those who have not heard
 
 
 TRANSITIONS: Final[dict[tuple[Turn, Step], Turn]] = {
     (Turn.ENDED, Step.TAKE): Turn.AHEAD,
+    (Turn.ENDED, Step.LAND): Turn.ENDED,
     (Turn.AHEAD, Step.RENEW): Turn.AHEAD,
     (Turn.AHEAD, Step.CALL): Turn.ENDING,
     (Turn.AHEAD, Step.LEAVE): Turn.ENDED,
@@ -72,17 +74,31 @@ class Said(msgspec.Struct, frozen=True):
         holder: Who sends ahead, or did last, by a name of its own.
         since: From when on.
         reached: The number of the last flight that it has begun.
+        is_called: It ended, or is to, since somebody lands: the database is there, though not everybody may have heard.
     """
 
     state: Turn
     holder: Annotated[str, msgspec.Meta(max_length=100)] = ""
     since: datetime | None = None
     reached: Annotated[int, msgspec.Meta(ge=0, lt=2**53)] = 0
+    is_called: bool = False
 
     def after(self, step: Step, **changes: object) -> "Said | None":
         """Return what it says after a step; None: this cannot happen now."""
         state = TRANSITIONS.get((self.state, step))
-        return None if state is None else msgspec.structs.replace(self, state=state, **changes)
+        if state is None:
+            return None
+        is_called = step in {Step.CALL, Step.LAND} or (self.is_called and step is not Step.TAKE)
+        return msgspec.structs.replace(self, **({"state": state, "is_called": is_called} | changes))
+
+    def is_called_off(self, revision: int, known: int | None) -> bool:
+        """Whether nobody is to send ahead, as somebody has said who landed since the key was looked at.
+
+        Args:
+            revision: Of the key as it says this.
+            known: As it was looked at before; None: it was not.
+        """
+        return self.state is Turn.ENDED and self.is_called and known not in {None, revision}
 
     def seconds(self, at: datetime) -> float:
         """Return for how many seconds its holder has sent ahead, by the clocks of both machines."""

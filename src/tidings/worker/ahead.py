@@ -154,10 +154,10 @@ class Ahead:
         if outage is None or is_on_purpose(outage[0]):
             self._since, self._there, self._landed, self._report, self._revision = None, now, None, None, None
             return False
-        is_ended = await self._is_turn_ended()
+        is_called_off = await self._is_called_off()
         if await self._is_there_for_others(outage[0]):
             self._since = self._there = now
-        elif is_ended or self._since is None:
+        elif is_called_off or self._since is None:
             self._since = now
         return now - self._since >= self._away_seconds and self._ready.knew(self._there)
 
@@ -174,23 +174,22 @@ class Ahead:
         self._landed, self._report = landed, report
         return is_there
 
-    async def _is_turn_ended(self) -> bool:
-        """Whether somebody's turn has ended since the last look.
+    async def _is_called_off(self) -> bool:
+        """Whether somebody who lands has said, since the last look, that nobody is to send ahead.
 
-        Whoever asked for that has the database, is to land what waits, and takes it that nobody sends ahead. That may not be
-        seen yet, and we may not have heard that the database is back: it is waited for as long as when the database went.
+        Whoever does has the database, and takes it that nobody sends what is being landed. That may not be seen yet, and we may
+        not have heard that the database is back: it is waited for as long as when the database went.
         """
         value, revision = await self._streams.beside.state()
-        is_ended = whose(value).state is Whose.ENDED and self._revision not in {None, revision}
-        self._revision = revision
-        return is_ended
+        known, self._revision = self._revision, revision
+        return whose(value).is_called_off(revision, known)
 
     async def _take_turn(self) -> Turn | None:
         """Take the turn, if nobody has it or who has it is silent."""
         value, revision = await self._streams.beside.state()
         said = whose(value)
         if said.state is Whose.ENDED:
-            if self._revision not in {None, revision}:  # it ended since we looked
+            if said.is_called_off(revision, self._revision):
                 return None
         else:
             if self._watched.silent_for(revision, self._monotonic()) < self._silent_seconds:

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 from uuid import UUID
 
-from tidings.core.ahead import GRACE_SECONDS, SILENT_SECONDS, Step, Turn, Watched, encode_said, whose
+from tidings.core.ahead import GRACE_SECONDS, SILENT_SECONDS, Said, Step, Turn, Watched, encode_said, whose
 from tidings.core.answers import DOUBTS, MAX_DOUBTS, Answer, answers, doubt
 from tidings.core.kept import KEPT_SECONDS
+from tidings.transport.stream_away import StreamAwayError
 from tidings.worker.plain import Flight
 from tidings.worker.signals import Signal
 
@@ -84,10 +85,10 @@ class Answered:
         while True:
             value, revision = await self._beside.state()
             said = whose(value)
-            if said.state is Turn.ENDED:
+            if said.state is Turn.ENDED and await self._says_that_it_lands(said, revision):
                 break
             is_dead = watched.silent_for(revision, self._monotonic()) >= self._silent_seconds
-            changed = said.after(Step.BURY if is_dead else Step.CALL)
+            changed = said.after(Step.BURY if is_dead else Step.CALL, is_called=True)
             if changed is not None:
                 await self._beside.change(encode_said(changed), revision)
             if await stopped.wait(LOOK_INTERVAL):
@@ -98,6 +99,16 @@ class Answered:
             count = len(self._numbers.keys() - {DOUBTS})
             logger.warning("%d flights come with what was answered while the database was away", count)
         return True
+
+    async def _says_that_it_lands(self, said: Said, revision: int) -> bool:
+        """Say so, that nobody takes the turn who has not heard that the database is back; false: somebody was first."""
+        landing = said.after(Step.LAND)
+        if landing is None:
+            return False
+        try:
+            return await self._beside.change(encode_said(landing), revision) is not None
+        except StreamAwayError:  # a stream without room takes nobody's word, and what is landed makes room
+            return True
 
     async def doubt(self, flights: Sequence[Flight]) -> None:
         """Have nobody send flights ahead: the database went while they were landed, and may have them.
