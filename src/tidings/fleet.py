@@ -13,7 +13,7 @@ from tidings.clock import Clock
 from tidings.config import Config
 from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet, check_name, fleet_of
-from tidings.core.pressure import Why
+from tidings.core.pressure import TO_START, Why
 from tidings.operations.services import Services
 from tidings.running import asked_telemetry, watched
 from tidings.store import fleet as fleet_store
@@ -37,7 +37,6 @@ logger = logging.getLogger("tidings.relay")
 
 STOP_SECONDS = 10.0
 ADMINISTRATOR = "_INBOX.admin"  # where answers come to whoever makes the stream or looks after it
-TO_START = "More than half of NATS's nodes have to run: start those that do not."
 LEFT_AT_ONCE = 100  # flights
 LEFT_BYTES = 32 * 2**20
 Doing = Literal["move", "plan", "abandon"]

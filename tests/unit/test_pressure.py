@@ -9,6 +9,7 @@ import pytest
 from tidings.core.ahead import NOBODY, Said, Turn
 from tidings.core.pressure import (
     MAX_REPORT_BYTES,
+    TO_START,
     TROUBLES,
     Report,
     Seen,
@@ -69,6 +70,8 @@ def test_a_fleet_that_goes_on_has_none_nor_one_that_is_drained_on_purpose() -> N
 
 
 def test_sentences_name_the_thing_and_since_when() -> None:
+    (found,) = troubles(ILL["stream_away"])
+    assert found.sentence == f"Nothing comes by the stream: no servers. What is committed at sources waits. {TO_START}"
     (found,) = troubles(ILL["source_silent"])
     assert found == Trouble("source_silent", "shop", found.sentence, 10_800.0)
     assert found.sentence.startswith("Source shop has said nothing for 3 hours:")

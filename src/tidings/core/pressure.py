@@ -38,6 +38,8 @@ class Why(StrEnum):
     DRAINED = "drained"
 
 
+TO_START: Final = "More than half of NATS's nodes have to run: start those that do not."
+
 _WHY: Final = {
     Why.AWAY: "the stream does not answer, or has no quorum",
     Why.FULL: "the stream has no room left for it: its home lands too little, or give it more (--max-bytes)",
@@ -182,7 +184,9 @@ def troubles(seen: Seen) -> list[Trouble]:
     if seen.away:
         return [
             Trouble(
-                "stream_away", "", f"Nothing comes by the stream: {seen.away.rstrip('.')}. What is committed at sources waits."
+                "stream_away",
+                "",
+                f"Nothing comes by the stream: {seen.away.rstrip('.')}. What is committed at sources waits. {TO_START}",
             )
         ]
     found = [

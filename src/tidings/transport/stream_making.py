@@ -16,6 +16,7 @@ from nats.js.errors import (
 from tidings.core.cargo import LEAST_CARRIED
 from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet, with_homes
+from tidings.core.pressure import TO_START
 from tidings.transport.stream import Stream
 from tidings.transport.stream_ahead import AHEAD, ahead_config, ahead_of
 from tidings.transport.stream_answers import told
@@ -204,7 +205,7 @@ def _why(servers: str, error: BaseException, replicas: int) -> str:
             "JetStream, with room on their disks (max_file_store), or ask for fewer: --replicas."
         )
     if isinstance(error, ServiceUnavailableError) or "no responders" in str(error):
-        return f"NATS at {servers} has no JetStream, or none that answers. Start its nodes with jetstream enabled."
+        return f"NATS at {servers} has no JetStream, or none that answers. Start its nodes with jetstream enabled. {TO_START}"
     if isinstance(error, BadRequestError | APIError):
         return f"NATS at {servers} refused: {error.description}."
     return f"NATS at {servers} did not answer ({str(error) or type(error).__name__})."
