@@ -429,7 +429,10 @@ async def test_status_tells_of_a_home_that_sends_ahead_since_when(
     assert lines[-1].startswith("! Home here has sent ahead for 3 minutes, since its database is away:")
     assert found == ["home_ahead"]
     await asyncio.to_thread(run_status, config, watch=None, as_json=True)
-    assert json.loads(capsys.readouterr().out)["ahead"]["here"] == said | {"since": said["since"].replace("+00:00", "Z")}
+    assert json.loads(capsys.readouterr().out)["ahead"]["here"] == said | {
+        "since": said["since"].replace("+00:00", "Z"),
+        "is_called": False,
+    }
     lines, found = await shown(msgspec.json.encode(said | {"state": "ending"}))
     assert lines[1].endswith("; its database is back, and this ends")
     assert found == []
