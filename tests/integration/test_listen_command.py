@@ -18,9 +18,9 @@ import pytest
 from tests.support.engine import Engine, engine_of, eventually
 from tests.support.limits import PATIENCE
 from tests.support.process import settings
-from tests.support.receiver import Receiver, answer, says
+from tests.support.receiver import Receiver, answer, hangs, says
 from tests.support.serving import ApiServer
-from tests.support.terminal import Relay, Terminal, hears_ctrl_c
+from tests.support.terminal import Relay, Terminal, heard, hears_ctrl_c
 from tidings.client.verify import verify
 from tidings.config import Config
 
@@ -46,7 +46,7 @@ async def listening(engine: Engine, name: str = "desk") -> Any:
     """Wait until a client of a listener asks, and return the listener's id."""
     return await eventually(
         lambda: engine.value(
-            "select s.webhook_id from tidings.listeners s join tidings.listener_sessions using (webhook_id) where name = $1",
+            "select s.webhook_id from tidings.listeners s join tidings.listener_sessions using (webhook_id) where name = $1 and not is_over",
             name,
         )
     )
@@ -81,7 +81,7 @@ async def test_deliveries_are_forwarded_signed_and_their_answers_recorded(
     assert (delivery["status"], delivery["attempt_count"]) == ("succeeded", 2)
     attempts = await engine.attempts()
     assert [(a["response_status"], a["response_body"]) for a in attempts] == [(500, "broken"), (200, "ok")]
-    assert await engine.value("select count(*) from tidings.listener_sessions") == 0
+    assert await engine.value("select count(*) from tidings.listener_sessions where not is_over") == 0
     assert str(id_) in await terminal("listeners", "list", "-q")
 
 
@@ -92,13 +92,13 @@ async def test_it_says_why_nothing_comes_when_its_receiver_asked_to_be_left_alon
     process = terminal.start("listen", receiver.url(), "--name", "desk", "-q")
     await listening(engine)
     await engine.publish("order.paid", "{}")
-    why = await asyncio.to_thread(lambda: process.stderr and next(line for line in process.stderr if "Nothing comes" in line))
+    why = await heard(process.stderr, "Nothing comes")
     assert "asked to be left alone (Retry-After)" in why
     assert "1 delivery waits until then" in why
     process.send_signal(signal.SIGTERM)
     await ended(process)
     process = terminal.start("listen", receiver.url(), "--name", "desk", "--skip", "-n", "1", "--json")
-    await asyncio.to_thread(lambda: process.stderr and next(line for line in process.stderr if "cancelled (--skip)" in line))
+    await heard(process.stderr, "cancelled (--skip)")
     await engine.publish("order.sent", "{}")
     said, _ = await ended(process)
     assert json.loads(said)["delivery"]["event"] == "order.sent"
@@ -116,7 +116,7 @@ async def test_it_goes_on_when_the_server_was_away_and_nothing_is_lost(
         relay.cut()
         for n in range(10, 30):
             await engine.publish("order.paid", f'{{"n": {n}}}')
-        await asyncio.to_thread(lambda: process.stderr and next(line for line in process.stderr if "when it is back" in line))
+        await heard(process.stderr, "when it is back")
         relay.mend()
         said, _ = await ended(process)
     assert len(set(said.split())) <= 30
@@ -167,7 +167,7 @@ async def test_it_ends_when_nobody_reads_what_it_prints(engine: Engine, terminal
         process.stdout = None
         _, told = await ended(process, 1)
         assert "Traceback" not in told
-        assert await engine.value("select count(*) from tidings.listener_sessions") == 0
+        assert await engine.value("select count(*) from tidings.listener_sessions where not is_over") == 0
     assert [delivery["status"] for delivery in await engine.deliveries()] == ["succeeded"] * 3
 
 
@@ -184,7 +184,7 @@ async def test_it_ends_when_its_terminal_is_closed_with_something_in_hand(
         assert await screen.end() != 0  # it cannot say what was done
     finally:
         screen.close()
-    assert await engine.value("select count(*) from tidings.listener_sessions") == 0
+    assert await engine.value("select count(*) from tidings.listener_sessions where not is_over") == 0
     assert await engine.unfinished() == 1
 
 
@@ -222,15 +222,31 @@ async def test_ctrl_c_tells_what_was_done_and_what_was_not_sent_is_given_back(
     assert len(receiver.received) == 1
 
 
-async def test_a_second_ctrl_c_ends_it_at_once_and_nothing_is_lost(
+async def test_what_was_handed_out_and_had_not_arrived_at_ctrl_c_is_given_back(
     engine: Engine, terminal: Terminal, receiver: Receiver
 ) -> None:
     process = terminal.start("listen", "-f", receiver.url(), "--name", "desk", "--delay", "60s")
     id_ = await listening(engine)
+    process.send_signal(signal.SIGSTOP)
     await engine.publish()
     await eventually(lambda: engine.value("select count(*) = 1 from tidings.flights where $1 = any (lanes)", id_))
     process.send_signal(signal.SIGINT)
-    await asyncio.to_thread(lambda: process.stderr and next(line for line in process.stderr if "again ends it" in line))
+    process.send_signal(signal.SIGCONT)
+    _, told = await ended(process, 130)
+    assert "0 deliveries: 0 succeeded, 0 failed. 1 delivery waits for the next time." in told
+    assert not receiver.received
+
+
+async def test_a_second_ctrl_c_ends_it_at_once_and_nothing_is_lost(
+    engine: Engine, terminal: Terminal, receiver: Receiver
+) -> None:
+    receiver.otherwise = hangs
+    process = terminal.start("listen", "-f", receiver.url(), "--name", "desk")
+    await listening(engine)
+    await engine.publish()
+    await receiver.wait_for(1)  # it is under way here, and not only handed out by the server
+    process.send_signal(signal.SIGINT)
+    await heard(process.stderr, "again ends it")
     process.send_signal(signal.SIGINT)
     _, told = await ended(process, 130)
     assert told.splitlines()[-1:] == ["Interrupted."]

@@ -15,7 +15,7 @@ from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
 from tidings.client.verify import verify
 from tidings.config import Config
-from tidings.core.listening import FULL, LEASE_SECONDS, MAX_CLIENTS, MAX_LISTENERS, MAX_WAITING, SILENT
+from tidings.core.listening import FULL, LEASE_SECONDS, MAX_CLIENTS, MAX_LEFT, MAX_LISTENERS, MAX_WAITING, SILENT
 from tidings.worker.duties import Rescuer
 
 KEY = {"Authorization": "Bearer test"}
@@ -421,7 +421,33 @@ async def test_a_client_that_leaves_gives_back_what_it_has_not_sent(engine: Engi
     client.held = []
     assert await client.take(limit=0) == []
     assert await counts(engine, listener) == (1, 0)
-    assert await engine.value("select count(*) from tidings.listener_sessions") == 0
+    assert (await api.get(client.path)).json()["clients"] == 0
+
+
+async def test_a_request_that_comes_after_its_client_left_leases_nothing(engine: Engine, api: httpx.AsyncClient) -> None:
+    client, other = Client(api, listener := await opened(api)), Client(api, await opened(api, "other"))
+    await engine.publish()
+    waits = "select waiting = 1 from tidings.lanes where webhook_id = $1"
+    await eventually(lambda: engine.value(waits, UUID(listener["id"])))
+    assert await client.take(limit=0) == []
+    assert (await client.take(status=409))["code"] == "CONFLICT"
+    assert await client.take(limit=0) == []  # again, for its answer may be lost
+    other.session = client.session
+    assert "another listener's" in (await other.take(status=409))["error"]
+    assert await counts(engine, listener) == (1, 0)
+    assert await silence(engine) == 0
+    assert await engine.value("select count(*) from tidings.listener_sessions") == 0  # by then nothing comes any more
+    assert len(await client.take()) == 1
+
+
+async def test_clients_that_come_and_go_are_bounded(engine: Engine, api: httpx.AsyncClient) -> None:
+    listener = await opened(api)
+    leave = "insert into tidings.listener_sessions (id, webhook_id, is_over) select gen_random_uuid(), $1, true from generate_series(1, $2::integer)"
+    await engine.value(leave, UUID(listener["id"]), MAX_LEFT - 1)
+    assert await Client(api, listener).take(limit=0) == []
+    assert "1,000 clients left" in (await Client(api, listener).take(limit=0, status=409))["error"]
+    await silence(engine)
+    assert await Client(api, listener).take(limit=0) == []
 
 
 async def test_many_connects_at_once_end_in_one_listener(engine: Engine, api: httpx.AsyncClient) -> None:

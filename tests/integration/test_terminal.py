@@ -26,7 +26,7 @@ from tests.support.process import settings
 from tests.support.receiver import Receiver, answer, says
 from tests.support.serving import ApiServer
 from tests.support.shells import SHELLS, Shell
-from tests.support.terminal import Relay, Terminal
+from tests.support.terminal import Relay, Terminal, heard
 from tidings.api.openapi.examples import example_of
 from tidings.cli.remote.grammar import Thing, Verb, fields
 from tidings.cli.remote.server import Server
@@ -710,10 +710,7 @@ async def test_tail_shows_requests_and_responses_and_ctrl_c_ends_it(terminal: Te
     ).strip()
     async with tailing(terminal, "--webhook", "Loud", "-v") as process:
         await terminal("trigger", "loud.one", "--data", "1")
-        shown = ""
-        assert process.stdout is not None
-        while "fine" not in shown:
-            shown += await asyncio.to_thread(process.stdout.readline)
+        shown = await heard(process.stdout, "fine")
         process.send_signal(signal.SIGINT)
         _, errors = await asyncio.to_thread(process.communicate, None, PATIENCE)
     assert (process.returncode, errors) == (130, "Interrupted.\n")

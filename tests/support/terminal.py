@@ -11,7 +11,7 @@ import subprocess
 import sys
 import termios
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from click.testing import CliRunner, Result
 
@@ -23,6 +23,18 @@ from tidings.cli.main import cli
 def hears_ctrl_c() -> None:
     """Have a process hear SIGINT, which shells let those ignore that they start in the background."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+async def heard(said: IO[str] | None, words: str) -> str:
+    """Read what a process says to the line that holds these words, and return it all; fail with it when the process ends before."""
+    assert said is not None
+    read = ""
+    while True:
+        line = await asyncio.to_thread(said.readline)
+        assert line, f"It ended without saying {words!r}, only: {read}"
+        read += line
+        if words in line:
+            return read
 
 
 class Terminal:

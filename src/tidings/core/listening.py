@@ -10,6 +10,7 @@ from tidings.core.retry import Delays
 
 MAX_LISTENERS: Final = 50  # of a group
 MAX_CLIENTS: Final = 16  # of a listener
+MAX_LEFT: Final = 1_000  # clients of a listener that left within LEASE_SECONDS, which are still known
 MAX_WAITING: Final = 10_000  # deliveries that wait for one; then it hears nothing more until half of them are gone
 MAX_LEASED: Final = 64  # deliveries in one answer
 MAX_HELD: Final = 512  # leases of one client

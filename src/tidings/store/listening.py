@@ -122,16 +122,16 @@ def rung(payload: str) -> list[UUID]:
 # Clients ---------------------------------------------------------------------------------------------------------------
 
 
-async def begin_turn(connection: Connection, session: UUID, listener: UUID) -> UUID | None:
-    """Renew a client's lease at a request of it, and return the turn of that; None: there is no such client."""
-    turn: UUID | None = await connection.fetchval(_SQL["begin_turn"], session, listener)
-    return turn
+async def begin_turn(connection: Connection, session: UUID, listener: UUID) -> tuple[UUID, bool] | None:
+    """Renew the lease of a client that asks; return the turn of its request, and whether it has left; None: there is none."""
+    row = await connection.fetchrow(_SQL["begin_turn"], session, listener)
+    return None if row is None else (row["turn"], row["is_over"])
 
 
-async def count_sessions(connection: Connection, listener: UUID) -> int:
-    """Return how many clients a listener has."""
-    number: int = await connection.fetchval(_SQL["count_sessions"], listener)
-    return number
+async def count_sessions(connection: Connection, listener: UUID) -> tuple[int, int]:
+    """Return how many clients a listener has, and how many left lately."""
+    row = await connection.fetchrow(_SQL["count_sessions"], listener)
+    return (0, 0) if row is None else (row["there"], row["over"])
 
 
 async def begin_session(connection: Connection, session: UUID, listener: UUID) -> UUID | None:
@@ -141,7 +141,7 @@ async def begin_session(connection: Connection, session: UUID, listener: UUID) -
 
 
 async def end_session(connection: Connection, session: UUID, listener: UUID) -> None:
-    """Strike a client that holds nothing any more."""
+    """Take note that a client left, which holds nothing any more: a request of it that comes late finds that."""
     await connection.execute(_SQL["end_session"], session, listener)
 
 

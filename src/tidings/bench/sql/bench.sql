@@ -70,7 +70,7 @@ select exists (select from tidings.outbox)
 
 -- name: has_listener
 -- Whether a client of a listener has asked.
-select exists (select from tidings.listener_sessions);
+select exists (select from tidings.listener_sessions where not is_over);
 
 -- name: clear_tables
 truncate public.plain, public.captured, public.notified;

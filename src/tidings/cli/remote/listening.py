@@ -123,10 +123,11 @@ class Listening:
             self._stopped.set()
             taking.cancel()
             await asyncio.wait({taking})
-            if self._forwarding:
-                await asyncio.wait(self._forwarding, timeout=GRACE_SECONDS)
-            for forwarding in list(self._forwarding):
-                forwarding.cancel()
+            if forwarding := set(self._forwarding):
+                _, late = await asyncio.wait(forwarding, timeout=GRACE_SECONDS)
+                for task in late:
+                    task.cancel()
+                await asyncio.wait(forwarding)
             self._answered.set()
             await asyncio.wait({telling}, timeout=GRACE_SECONDS)
             await self._leave(telling)
@@ -212,7 +213,7 @@ class Listening:
     async def _forward_one(self, delivery: dict[str, Any]) -> None:
         plan = plan_for(self._faults, delivery["id"], delivery["attempt_number"])
         if plan.hold_seconds:
-            await asyncio.sleep(plan.hold_seconds)
+            await _within(self._stopped.wait(), plan.hold_seconds)
         async with self._places:
             if self._stopped.is_set() or self._begun == self._count:
                 return  # it is given back

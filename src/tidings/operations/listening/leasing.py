@@ -10,7 +10,15 @@ import msgspec
 from tidings.core.delivery import Delivery
 from tidings.core.errors import BusyError, ConflictError, InvalidInputError, RenderError
 from tidings.core.event import Event
-from tidings.core.listening import MAX_ANSWER_BYTES, MAX_CLIENTS, MAX_HELD, MAX_LEASED, MAX_WAIT_SECONDS
+from tidings.core.listening import (
+    LEASE_SECONDS,
+    MAX_ANSWER_BYTES,
+    MAX_CLIENTS,
+    MAX_HELD,
+    MAX_LEASED,
+    MAX_LEFT,
+    MAX_WAIT_SECONDS,
+)
 from tidings.core.outcome import Exchange
 from tidings.core.webhook import Webhook
 from tidings.operations.listening.listeners import listened
@@ -33,7 +41,7 @@ class TakeAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `session`: its own id, which it made up. `held`: the leases it has, of which no result was acknowledged; what it was given
     beside these has not reached it, and is given again. `limit`: how many deliveries more at most; 0 with nothing held ends the
-    session.
+    session, for good.
     """
 
     session: UUID
@@ -81,7 +89,7 @@ async def take(services: Services, listener_id: UUID, asked: TakeAsked) -> Taken
 
     Raises:
         BusyError: Too many wait in this process.
-        ConflictError: The listener has as many clients as it may have.
+        ConflictError: The listener has as many clients as it may have, or the session is over.
         InvalidInputError: With the field and the reason.
         NotFoundError: There is no such listener.
     """
@@ -115,20 +123,35 @@ async def _begin(services: Services, listener_id: UUID, asked: TakeAsked) -> UUI
     async with services.wide.transaction() as connection:
         await listened(services, connection, listener_id)
         await listening.hear(connection, listener_id)
-        turn = await listening.begin_turn(connection, asked.session, listener_id)
-        if turn is None:
-            if await listening.count_sessions(connection, listener_id) >= MAX_CLIENTS:
-                raise ConflictError(f"The listener has {MAX_CLIENTS} clients, and no room for another.")
-            turn = await listening.begin_session(connection, asked.session, listener_id)
-            if turn is None:
-                raise ConflictError("The session is another listener's; make up another id.")
+        is_leaving = asked.limit == 0 and not asked.held
+        turn = await _begin_turn(connection, listener_id, asked.session, is_leaving=is_leaving)
         lost = await listening.unheld(connection, asked.session, listener_id, asked.held)
         if await flights.put_back(connection, lost, None):
             await listening.ring(connection, [listener_id])
-        if asked.limit == 0 and not asked.held:
+        if is_leaving:
             await listening.end_session(connection, asked.session, listener_id)
             return None
         return turn
+
+
+async def _begin_turn(connection: Connection, listener_id: UUID, session: UUID, *, is_leaving: bool) -> UUID:
+    """Return the turn of a request of a client, which is entered when it is new."""
+    if (there_is := await listening.begin_turn(connection, session, listener_id)) is not None:
+        turn, is_over = there_is
+        if is_over and not is_leaving:  # perhaps sent before it left, and late
+            raise ConflictError("The session is over; make up another id.")
+        return turn
+    clients, left = await listening.count_sessions(connection, listener_id)
+    if clients >= MAX_CLIENTS:
+        raise ConflictError(f"The listener has {MAX_CLIENTS} clients, and no room for another.")
+    if left >= MAX_LEFT:
+        raise ConflictError(
+            f"{MAX_LEFT:,} clients left the listener within {LEASE_SECONDS:.0f} seconds. Keep a session for many requests."
+        )
+    begun = await listening.begin_session(connection, session, listener_id)
+    if begun is None:
+        raise ConflictError("The session is another listener's; make up another id.")
+    return begun
 
 
 async def _look(services: Services, listener_id: UUID, session: UUID, turn: UUID | None, room: int) -> tuple[Taken, float]:

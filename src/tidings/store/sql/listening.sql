@@ -27,18 +27,20 @@ select s.webhook_id, s.mirrors from tidings.listeners s where s.group_id = $1 an
 -- One, or all of a group, by name. $1 group, $2 id, or null for all, $3 how many
 select s.webhook_id as id, s.name, s.mirrors, s.heard_at, w.profile, w.events, w.enabled, w.disabled_reason, w.timeout_seconds, w.version,
   w.created_at, w.fault, l.waiting, l.in_flight as under_way, case when l.held_until > now() then l.held_until end as held_until,
-  (select count(*)::integer from tidings.listener_sessions c where c.webhook_id = s.webhook_id) as clients
+  (select count(*)::integer from tidings.listener_sessions c where c.webhook_id = s.webhook_id and not c.is_over) as clients
 from tidings.listeners s join tidings.webhooks w on w.id = s.webhook_id join tidings.lanes l on l.webhook_id = s.webhook_id
 where s.group_id = $1 and ($2::uuid is null or s.webhook_id = $2)
 order by s.name limit $3;
 
 -- name: begin_turn
--- Renews a client's lease, and returns the turn of this request; nothing when there is no such client. $1 session, $2 listener
-update tidings.listener_sessions set turn = gen_random_uuid(), heard_at = clock_timestamp() where id = $1 and webhook_id = $2 returning turn;
+-- Renews a client's lease, and returns the turn of this request, and whether the client has left; nothing when there is no such client.
+-- $1 session, $2 listener
+update tidings.listener_sessions set turn = gen_random_uuid(), heard_at = case when is_over then heard_at else clock_timestamp() end
+where id = $1 and webhook_id = $2 returning turn, is_over;
 
 -- name: count_sessions
--- Of a listener, whose row is locked by `hear`. $1 listener
-select count(*) from tidings.listener_sessions where webhook_id = $1;
+-- Of a listener, whose row is locked by `hear`: those that are there, and those that left lately. $1 listener
+select count(*) filter (where not is_over) as there, count(*) filter (where is_over) as over from tidings.listener_sessions where webhook_id = $1;
 
 -- name: begin_session
 -- Clients make up their ids, and none may be a worker's. $1 session, $2 listener
@@ -47,7 +49,7 @@ select $1, $2 where not exists (select from tidings.workers where id = $1) on co
 
 -- name: end_session
 -- $1 session, $2 listener
-delete from tidings.listener_sessions where id = $1 and webhook_id = $2;
+update tidings.listener_sessions set is_over = true where id = $1 and webhook_id = $2;
 
 -- name: hear
 -- $1 listener
@@ -150,7 +152,7 @@ select id from tidings.flights where worker_id = any ($1::uuid[]) and cardinalit
 -- name: kept
 -- Listeners with what their keeping depends on. $1 how many
 select s.webhook_id as id, s.group_id, s.name, w.enabled, w.disabled_reason, l.waiting, clock_timestamp() - s.heard_at as silence,
-  exists (select from tidings.listener_sessions c where c.webhook_id = s.webhook_id) as has_clients
+  exists (select from tidings.listener_sessions c where c.webhook_id = s.webhook_id and not c.is_over) as has_clients
 from tidings.listeners s join tidings.webhooks w on w.id = s.webhook_id join tidings.lanes l on l.webhook_id = s.webhook_id
 order by s.heard_at limit $1;
 
