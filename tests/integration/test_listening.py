@@ -404,7 +404,10 @@ async def test_inputs_and_numbers_are_bounded(engine: Engine, api: httpx.AsyncCl
     assert (await api.post("/api/v1/listeners", json={"name": "a", "webhook_id": listener["id"]})).status_code == 409
     for _ in range(MAX_CLIENTS - 1):
         await Client(api, listener).take(wait=0)
-    assert (await Client(api, listener).take(status=409))["code"] == "CONFLICT"
+    crowded = Client(api, listener)
+    assert (await crowded.take(status=409))["code"] == "CONFLICT"
+    assert await crowded.take(limit=0) == []  # which is known from now on
+    assert "is over" in (await crowded.take(status=409))["error"]
     made = await asyncio.gather(*(opened_or_refused(api, f"n{n}") for n in range(MAX_LISTENERS + 5)))
     assert made.count(200) == MAX_LISTENERS - 1
     assert set(made) == {200, 409}

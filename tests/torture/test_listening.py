@@ -19,6 +19,7 @@ import asyncpg
 import httpx
 
 from tests.support.engine import eventually
+from tests.support.limits import PATIENCE
 from tests.support.process import Process, settings
 from tests.support.receiver import Received, Receiver, answer
 from tests.support.terminal import Relay
@@ -30,7 +31,7 @@ CUTS = 20 if LONG else 1
 FREEZE_SECONDS = 40.0 if LONG else 1.0  # in the long form beyond the lease: others take what it had
 FAULTS = ("--fail", "10%", "--drop", "5%", "--duplicate", "5%", "--reorder", "--seed", "11")
 RETRY = {"delays": [0.2, 0.5] + [1] * 90}
-TAKES = 900.0 if LONG else 60.0
+TAKES = 900.0 if LONG else PATIENCE
 
 
 class Ledger:
@@ -98,7 +99,7 @@ class World:
                 return False
             return said.status_code < 300
 
-        await eventually(is_done, limit=60)
+        await eventually(is_done)
 
     async def close(self) -> None:
         await self.api.aclose()

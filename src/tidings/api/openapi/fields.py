@@ -121,7 +121,7 @@ FIELDS: Final[dict[str, str]] = {
     "ResultsAsked.session": "The one that the deliveries were leased to.",
     "Skipped.cancelled": "How many deliveries that waited were cancelled.",
     "TakeAsked.held": "The leases that the client has; what it was given beside these comes again.",
-    "TakeAsked.limit": "How many deliveries more, 64 at most; 0 with nothing held ends the session.",
+    "TakeAsked.limit": "How many deliveries more, 64 at most; 0 with nothing held ends the session for good.",
     "TakeAsked.session": "The client's own id, which it made up.",
     "TakeAsked.wait_seconds": "How long to wait for deliveries when there are none yet: 10 at most.",
     "Taken.held_until": "Until when nothing is given out: the receiver asked for that, or what is first in order waits.",

@@ -212,7 +212,7 @@ class Desk:
             self._listening.stop()  # first: a terminal that hung up can be told nothing
         if not is_first and self._sitting is not None:
             self._sitting.cancel()  # the second time, at once
-        elif self._listening is not None and self._listening.hand.open:
+        elif self._listening is not None and self._listening.is_busy:
             self.say("Waiting for what is under way; Ctrl-C again ends it at once.")
 
     def _on_key(self, pressed: Pressed) -> None:

@@ -91,6 +91,11 @@ class Listening:
         self.last: dict[str, Any] | None = None
         self.listener: dict[str, Any] = {}
 
+    @property
+    def is_busy(self) -> bool:
+        """A delivery is being sent, or the server has not heard what came of one."""
+        return self._begun > self.hand.counts["succeeded"] + self.hand.counts["failed"] or bool(self.hand.to_tell())
+
     async def open(self) -> dict[str, Any]:
         """Make or find the listener.
 

@@ -77,11 +77,6 @@ class Hand:
                 ids.append(delivery_id)
         return ids
 
-    @property
-    def open(self) -> int:
-        """How many are neither answered nor told."""
-        return len(self._held)
-
 
 def result_of(delivery: dict[str, Any], exchange: Exchange) -> Result:
     """Return what the server is told of an exchange."""

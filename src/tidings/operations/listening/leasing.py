@@ -142,7 +142,7 @@ async def _begin_turn(connection: Connection, listener_id: UUID, session: UUID, 
             raise ConflictError("The session is over; make up another id.")
         return turn
     clients, left = await listening.count_sessions(connection, listener_id)
-    if clients >= MAX_CLIENTS:
+    if clients >= MAX_CLIENTS and not is_leaving:
         raise ConflictError(f"The listener has {MAX_CLIENTS} clients, and no room for another.")
     if left >= MAX_LEFT:
         raise ConflictError(
