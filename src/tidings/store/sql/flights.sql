@@ -29,7 +29,7 @@ where exists (select from tidings.attempts a where a.delivery_id = r.id and a.nu
   or not exists (select from tidings.flights f where f.id = r.flight_id and r.id = any (f.delivery_ids));
 
 -- name: orphans
--- Flights whose worker, or listener's client, is gone. $1 how many at most
+-- Flights whose worker, or listener's client, is gone or has left. $1 how many at most
 select id from tidings.flights f where not exists (select from tidings.workers w where w.id = f.worker_id)
   and not exists (select from tidings.listener_sessions s where s.id = f.worker_id and not s.is_over)
 order by id limit $1 for update skip locked;

@@ -35,8 +35,7 @@ order by s.name limit $3;
 -- name: begin_turn
 -- Renews a client's lease, and returns the turn of this request, and whether the client has left; nothing when there is no such client.
 -- $1 session, $2 listener
-update tidings.listener_sessions set turn = gen_random_uuid(), heard_at = case when is_over then heard_at else clock_timestamp() end
-where id = $1 and webhook_id = $2 returning turn, is_over;
+update tidings.listener_sessions set turn = gen_random_uuid(), heard_at = clock_timestamp() where id = $1 and webhook_id = $2 returning turn, is_over;
 
 -- name: count_sessions
 -- Of a listener, whose row is locked by `hear`: those that are there, and those that left lately. $1 listener
